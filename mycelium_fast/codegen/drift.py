@@ -1,0 +1,140 @@
+"""Whether generated files are what the contracts file would give today: `mycelium check`.
+
+A source file is rendered again and compared as text; a compiled module, which cannot be, is searched for
+the digest that it carries. Nothing is imported, compiled or changed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import zip_longest
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Final
+
+from ..contracts.model import Contracts
+from .render import Language, render
+
+__all__ = ["Drift", "check"]
+
+_HEADER: Final = re.compile(
+    r"# Generated from .* by mycelium-fast, do not edit\.\r?\n# sha256 (?P<digest>[0-9a-f]{64})\r?\n"
+)
+_TEST_MODULE: Final = re.compile(r'^MODULE = "(?P<module>[\w.]+)"$', re.MULTILINE)
+_COMPILED: Final = (".so", ".pyd", ".dylib")
+_REGENERATE: Final = "generate it again from the contracts file"
+#: Characters of a line that are shown.
+_SHOWN: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One file that is not what the contracts file gives; `str()` of it is for people.
+
+    Attributes:
+        path: as it was given.
+        line: the first line that differs, from 1; 0 where the fault is in no line.
+        reason: what is wrong and what to do.
+    """
+
+    path: str
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.reason}" if self.line else f"{self.path}: {self.reason}"
+
+
+def check(contracts: Contracts, paths: Iterable[str | PathLike[str]]) -> list[Drift]:
+    """Compare generated files with what the contracts give.
+
+    Args:
+        contracts: the model of the contracts file.
+        paths: generated files: `.py` (plain Python or the pytest file), `.pyi`, `.pyx`, or a compiled module.
+
+    Returns:
+        The files that differ, in the order given; empty if all is well.
+
+    Raises:
+        BuildError: what rendering needs is not installed.
+    """
+    drifts = []
+    for each in paths:
+        path = fspath(each)
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            drift: Drift | None = Drift(path, 0, f"cannot be read: {error.strerror or error}")
+        else:
+            look = _check_compiled if path.endswith(_COMPILED) else _check_source
+            drift = look(contracts, path, data)
+        if drift is not None:
+            drifts.append(drift)
+    return drifts
+
+
+def _check_compiled(contracts: Contracts, path: str, data: bytes) -> Drift | None:
+    if contracts.digest in data:
+        return None
+    reason = (
+        f"does not carry the digest {contracts.digest.hex()} of {contracts.file}: it was built from another "
+        "version of the contracts, or is no generated module; run `mycelium build` again"
+    )
+    return Drift(path, 0, reason)
+
+
+def _check_source(contracts: Contracts, path: str, data: bytes) -> Drift | None:
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return Drift(path, 0, "is neither a text file nor a compiled module (.so, .pyd)")
+    header = _HEADER.match(text)
+    if header is None:
+        reason = 'does not begin with the two lines of a generated file ("Generated from ...", sha256)'
+        return Drift(path, 1, f"{reason}: {_REGENERATE}")
+    if header["digest"] != contracts.digest.hex():
+        reason = (
+            f"generated from contracts with the digest {header['digest']}, but {contracts.file} has "
+            f"{contracts.digest.hex()}: {_REGENERATE}"
+        )
+        return Drift(path, 2, reason)
+    language, module = _language(path, text)
+    if language is None:
+        return Drift(path, 0, "is of no kind that is known here: .py, .pyi, .pyx or a compiled module")
+    expected = render(contracts, language, module=module)
+    # Line ends are the version control's business: it may check a file out with others.
+    return _first_difference(path, expected.splitlines(), text.replace("\r\n", "\n").split("\n")[:-1])
+
+
+def _language(path: str, text: str) -> tuple[Language | None, str | None]:
+    """What a generated file is, and for a pytest file the module that it imports."""
+    suffix = Path(path).suffix
+    if suffix == ".pyi":
+        return "stub", None
+    if suffix == ".pyx":
+        return "cython", None
+    if suffix != ".py":
+        return None, None
+    test = _TEST_MODULE.search(text)
+    return ("test", test["module"]) if test else ("python", None)
+
+
+def _first_difference(path: str, expected: list[str], found: list[str]) -> Drift | None:
+    for number, (should, does) in enumerate(zip_longest(expected, found), start=1):
+        if should == does:
+            continue
+        if does is None:
+            reason = f"ends where {_shown(should)} is expected"
+        elif should is None:
+            reason = f"goes on with {_shown(does)} where it should end"
+        else:
+            reason = f"expected {_shown(should)}, found {_shown(does)}"
+        return Drift(path, number, f"{reason}: {_REGENERATE}")
+    return None
+
+
+def _shown(line: str | None) -> str:
+    text = line or ""
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")

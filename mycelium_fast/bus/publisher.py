@@ -1,0 +1,108 @@
+"""Publishing messages of one class, one by one or many at once.
+
+A publisher turns messages into frames and gives them to the connection, whole and in order; when they leave,
+and what happens while the peer is slow, is `transport/`'s work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from ..errors import EncodeError
+
+if TYPE_CHECKING:
+    from ..transport import Stream
+
+__all__ = ["Publisher", "SupportsFrame"]
+
+
+class SupportsFrame(Protocol):
+    """An object of a generated message class."""
+
+    def to_frame(self) -> bytes:
+        """The message's frame: header and payload."""
+
+
+M = TypeVar("M", bound=SupportsFrame)
+
+
+class Publisher(Generic[M]):
+    """Sends messages of one class; made by a transport (`transport.publisher(TradeTick)`).
+
+    Any number of threads may share it: frames are never mixed, and those of one call stay together.
+    """
+
+    def __init__(self, stream: Stream, message_class: type[M], *, max_payload_size: int) -> None:
+        check_message_class(message_class)
+        size: int = message_class.SIZE  # type: ignore[attr-defined]
+        if size > max_payload_size:
+            raise EncodeError(
+                f"{message_class.__name__} has {size} payload bytes, over the limit of {max_payload_size} "
+                "for sending: older peers refuse more. Make its fields smaller, or raise max_payload_size "
+                "of the transport"
+            )
+        self._stream = stream
+        self._class = message_class
+
+    @property
+    def message_class(self) -> type[M]:
+        """The class whose messages it sends."""
+        return self._class
+
+    def publish(self, message: M) -> None:
+        """Send one message. Waits while the peer does not take it; received messages are taken in meanwhile.
+
+        Raises:
+            TypeError: a message of another class; nothing was sent.
+            ConnectionClosed: the connection is over; whether the peer got the message is not known.
+        """
+        if not isinstance(message, self._class):
+            raise self._foreign(message)
+        self._stream.send(message.to_frame())
+
+    def publish_many(self, messages: Iterable[M]) -> None:
+        """Send messages in order with as few system calls as the peer's pace allows.
+
+        Raises:
+            TypeError: a message of another class is among them; nothing was sent.
+            ConnectionClosed: the connection is over; how many the peer got is not known.
+        """
+        if not isinstance(messages, (list, tuple)):
+            messages = list(messages)
+        for kind in set(map(type, messages)):
+            if not issubclass(kind, self._class):
+                raise self._foreign(next(message for message in messages if type(message) is kind))
+        if messages:
+            self._stream.send(b"".join(map(self._class.to_frame, messages)))
+
+    def flush(self) -> None:
+        """Hand the operating system whatever was accepted and is not on its way yet.
+
+        Every publish does so itself, unless the exception of a signal handler interrupted it.
+
+        Raises:
+            ConnectionClosed: the connection is over.
+        """
+        self._stream.flush()
+
+    def _foreign(self, message: object) -> TypeError:
+        theirs, ours = type(message), self._class
+        names = theirs.__name__, ours.__name__
+        if names[0] == names[1]:  # two generated modules with a message of that name
+            names = f"{theirs.__module__}.{names[0]}", f"{ours.__module__}.{names[1]}"
+        return TypeError(
+            f"this publisher sends {names[1]}, not {names[0]}: make one with publisher({names[0]})"
+        )
+
+    def __repr__(self) -> str:
+        return f"<Publisher of {self._class.__name__}>"
+
+
+def check_message_class(message_class: Any) -> None:
+    """Refuse what is no generated message class, with a TypeError that shows what was expected."""
+    wanted = ("TYPE_ID", "SIZE", "to_frame", "decode_batch")
+    if not isinstance(message_class, type) or not all(hasattr(message_class, name) for name in wanted):
+        raise TypeError(
+            f"expected a message class of a generated module, such as TradeTick, not {message_class!r}"
+        )

@@ -1,0 +1,72 @@
+"""Fixtures for tests that build and install things: the package's wheel, new virtual environments.
+
+Modules compiled by tests are kept in the checkout's build directory: they are found again by the next run
+unless something that they are made from has changed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from environments import ROOT, checked
+
+os.environ["MYCELIUM_CACHE_DIR"] = str(ROOT / "build" / "test-cache")
+
+_skipped: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _skipped.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    # What CI skips, nobody runs.
+    if os.environ.get("CI") == "true" and _skipped and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if os.environ.get("CI") == "true" and _skipped:
+        terminalreporter.write_line(
+            f"{len(_skipped)} tests were skipped, which counts as failure when CI=true"
+        )
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package's wheel: the one that `make` installed here, else one built now."""
+    made = sorted(Path(os.environ.get("MYCELIUM_WHEEL") or "/nonexistent").glob("mycelium_fast-*.whl"))
+    if made:
+        return made[-1]
+    directory = tmp_path_factory.mktemp("wheel")
+    checked(
+        sys.executable, "-m", "pip", "wheel", "-q", "--no-build-isolation", "--no-deps", "-w", directory, ROOT
+    )
+    return next(directory.glob("*.whl"))
+
+
+@pytest.fixture
+def new_venv(tmp_path: Path) -> Callable[..., Path]:
+    """Make an empty virtual environment, without pip; returns its interpreter.
+
+    With `build_tools=True` it also sees what is installed where the tests run, after its own.
+    """
+
+    def make(name: str = "venv", *, build_tools: bool = False) -> Path:
+        directory = tmp_path / name
+        venv.create(directory, with_pip=False, symlinks=True)
+        python = directory / "bin" / "python"
+        if build_tools:
+            code = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
+            packages = Path(checked(python, "-c", code).strip())
+            (packages / "build-tools.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+        return python
+
+    return make

@@ -23,6 +23,10 @@ class SupportsFrame(Protocol):
     def to_frame(self) -> bytes:
         """The message's frame: header and payload."""
 
+    @classmethod
+    def encode_batch(cls, messages: Iterable[Any]) -> bytes:
+        """The frames of many messages of this class."""
+
 
 M = TypeVar("M", bound=SupportsFrame)
 
@@ -70,11 +74,15 @@ class Publisher(Generic[M]):
         """
         if not isinstance(messages, (list, tuple)):
             messages = list(messages)
-        for kind in set(map(type, messages)):
-            if not issubclass(kind, self._class):
-                raise self._foreign(next(message for message in messages if type(message) is kind))
-        if messages:
-            self._stream.send(b"".join(map(self._class.to_frame, messages)))
+        try:
+            frames = self._class.encode_batch(messages)
+        except TypeError:
+            for message in messages:
+                if type(message) is not self._class:
+                    raise self._foreign(message) from None
+            raise
+        if frames:
+            self._stream.send(frames)
 
     def flush(self) -> None:
         """Hand the operating system whatever was accepted and is not on its way yet.
@@ -101,7 +109,7 @@ class Publisher(Generic[M]):
 
 def check_message_class(message_class: Any) -> None:
     """Refuse what is no generated message class, with a TypeError that shows what was expected."""
-    wanted = ("TYPE_ID", "SIZE", "to_frame", "decode_batch")
+    wanted = ("TYPE_ID", "SIZE", "to_frame", "encode_batch", "decode_batch")
     if not isinstance(message_class, type) or not all(hasattr(message_class, name) for name in wanted):
         raise TypeError(
             f"expected a message class of a generated module, such as TradeTick, not {message_class!r}"

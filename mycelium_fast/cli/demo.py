@@ -106,6 +106,7 @@ def _messages(contracts: str | None) -> tuple[Path, str | None]:
             )
     from ..codegen.load import load
 
+    contracts = str(Path(contracts).resolve())  # the other processes run elsewhere
     click.echo(f"loading {contracts} (compiled the first time, which takes a while)", err=True)
     module = load(contracts)
     needed = {"TradeTick": ("price", "size"), "TextMessage": ("sender", "content", "timestamp")}
@@ -189,6 +190,7 @@ class _Process:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
+                cwd=log.parent,  # and not ours: -m imports from there, which may be a checkout
                 start_new_session=True,  # Ctrl-C is for the demo, which stops the others
             )
         self._thread = threading.Thread(target=self._listen, args=(news,), daemon=True)

@@ -56,9 +56,14 @@ _QUOTED_LINES: Final = 20
 _WITHOUT_COMPILER: Final = (
     "Plain Python needs no compiler: `mycelium codegen {contracts} --python-out messages.py`."
 )
+# Not -m, which would import from the current directory: a project may have a string.py there.
+_CYTHON: Final = (
+    "import sys; sys.path[:] = filter(None, sys.path); "
+    "from Cython.Compiler.Main import main; main(command_line=1)"
+)
 # The package may have been imported from a directory that a new interpreter does not search.
 _CHILD: Final = (
-    "import sys; sys.path.append(sys.argv[1]); "
+    "import sys; sys.path[:] = [*filter(None, sys.path), sys.argv[1]]; "
     "from mycelium_fast.codegen.compile import _compile_here; _compile_here(sys.argv[2])"
 )
 
@@ -179,7 +184,7 @@ def cythonize(
         BuildError: with the end of Cython's output.
     """
     output = pyx.with_suffix(".c") if output is None else output
-    command = [sys.executable, "-m", "cython", "-I", str(_PACKAGE.parent), "--module-name", module_name]
+    command = [sys.executable, "-c", _CYTHON, "-I", str(_PACKAGE.parent), "--module-name", module_name]
     for name, value in switches.directives.items():
         command += ["-X", f"{name}={value}"]
     command += ["-o", str(output), str(pyx)]

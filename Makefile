@@ -1,0 +1,91 @@
+# Everything a contributor or CI runs, from a fresh machine with Python (3.10 or later), a C compiler and make.
+# Each target sets itself up: it makes a virtual environment and installs the package into it, not editable,
+# so that what runs is what users get. The package is installed again only when a source file changed.
+#
+#   make demo           a bridge, a publisher and a subscriber on this machine, every message checked
+#   make test           the test suite              (ARGS="-k frames" passes arguments on to pytest)
+#   make test-long      the tests that take minutes
+#   make test-sanitize  the codec under the address and undefined-behaviour sanitizers
+#   make lint           ruff and mypy               (make format puts right what ruff can)
+#   make bench          the benchmarks
+#   make clean          removes all that these made
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+WHEEL := build/wheel-$(notdir $(VENV))
+SANITIZERS ?= address,undefined
+SANITIZED_TESTS = $(wildcard $(addprefix tests/test_, golden.py messages.py values.py frames.py arrays.py batch.py \
+	malformed.py confidential.py threads.py fuzz.py random_schemas.py pickling.py))
+
+SOURCES := pyproject.toml setup.py MANIFEST.in contracts.yaml $(wildcard codegen_templates/*) \
+	$(shell find mycelium_fast -type f \( -name '*.py' -o -name '*.pyx' -o -name '*.px[di]' -o -name '*.h' \
+	-o -name '*.yaml' -o -name 'py.typed' \))
+
+export MYCELIUM_WHEEL = $(CURDIR)/$(WHEEL)
+
+.PHONY: install demo test test-long test-sanitize sanitized lint format bench clean
+.DELETE_ON_ERROR:
+
+install: $(INSTALLED)
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+# Dependencies, when they changed; --group needs pip 25.1.
+$(VENV)/.dependencies: pyproject.toml | $(BIN)/python
+	$(PIP) install --upgrade 'pip>=25.1'
+	$(PIP) install --group build --group test --group bench --group lint
+	touch $@
+
+$(INSTALLED): $(VENV)/.dependencies $(SOURCES)
+	@# setuptools keeps files of modules that are gone in build/lib*.
+	rm -rf build/lib.* build/lib build/bdist.* $(WHEEL)
+	$(PIP) wheel --no-build-isolation --no-deps --wheel-dir $(WHEEL) .
+	$(PIP) install --force-reinstall --no-deps $(WHEEL)/*.whl
+	for wheel in $(WHEEL)/*.whl; do $(PIP) install "$${wheel}[all]" || exit 1; done
+	touch $@
+
+demo: $(INSTALLED)
+	cd $(VENV) && bin/mycelium demo $(ARGS)
+
+test: $(INSTALLED)
+	$(BIN)/pytest -m 'not long' $(ARGS)
+
+test-long: $(INSTALLED)
+	$(BIN)/pytest -m long $(ARGS)
+
+test-sanitize:
+	$(MAKE) VENV=.venv-sanitize MYCELIUM_SANITIZE=$(SANITIZERS) sanitized
+
+# Freed memory has to go back to malloc to be watched; the interpreter itself leaks on purpose at exit.
+sanitized: export PYTHONMALLOC = malloc
+sanitized: export ASAN_OPTIONS = detect_leaks=0:allocator_may_return_null=1:handle_segv=1
+sanitized: export UBSAN_OPTIONS = print_stacktrace=1:halt_on_error=1
+sanitized: $(INSTALLED)
+	@test -n '$(SANITIZED_TESTS)' || { echo 'no codec tests to run' >&2; exit 1; }
+	LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so)" \
+		$(BIN)/pytest -m 'not long' -p no:cacheprovider $(SANITIZED_TESTS) $(ARGS)
+
+lint: $(VENV)/.dependencies
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dependencies
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(INSTALLED)
+	$(BIN)/pytest benchmarks --benchmark-only $(ARGS)
+
+clean:
+	rm -rf build dist .venv .venv-sanitize *.egg-info mycelium_fast/codec/*.c
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage
+	find mycelium_fast tests benchmarks -name '__pycache__' -prune -exec rm -rf {} +
+	find mycelium_fast -name '*.so' -delete

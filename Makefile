@@ -8,6 +8,7 @@
 #   make test-sanitize  the codec under the address and undefined-behaviour sanitizers
 #   make lint           ruff and mypy               (make format puts right what ruff can)
 #   make bench          the benchmarks
+#   make docs           the documentation as a site, in build/site
 #   make clean          removes all that these made
 
 PYTHON ?= python3
@@ -28,7 +29,7 @@ SOURCES := pyproject.toml setup.py MANIFEST.in contracts.yaml $(wildcard codegen
 
 export MYCELIUM_WHEEL = $(CURDIR)/$(WHEEL)
 
-.PHONY: install demo test test-long test-sanitize sanitized lint format bench clean
+.PHONY: install demo test test-long test-sanitize sanitized lint format bench docs clean
 .DELETE_ON_ERROR:
 
 install: $(INSTALLED)
@@ -83,6 +84,11 @@ format: $(VENV)/.dependencies
 
 bench: $(INSTALLED)
 	$(BIN)/pytest benchmarks --benchmark-only $(ARGS)
+
+docs: | $(BIN)/python
+	$(PIP) install --upgrade 'pip>=25.1'
+	$(PIP) install --group docs
+	$(BIN)/mkdocs build --quiet
 
 clean:
 	rm -rf build dist .venv .venv-sanitize *.egg-info mycelium_fast/codec/*.c

@@ -7,6 +7,7 @@ unless something that they are made from has changed.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import sysconfig
 import venv
@@ -17,6 +18,9 @@ import pytest
 from environments import ROOT, checked
 
 os.environ["MYCELIUM_CACHE_DIR"] = str(ROOT / "build" / "test-cache")
+
+# A shell starts background jobs with SIGINT ignored, and children would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _skipped: list[str] = []
 

@@ -1,68 +1,38 @@
 """`Message`, the base class of every generated message: the object is the frame.
 
 A generated class adds the packed struct of its payload to the header that `Message` holds, and hands over a
-table of its fields (message.h). Everything that messages do is here, once, driven by that table: building,
-decoding, encoding, comparing, showing. Field values are the subject of values.pyx.
+table of its fields (message.h). What messages do is here, once, driven by that table: building, encoding,
+comparing, showing. Decoding is the subject of decode.pyx, a field's value that of values.pyx.
 """
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.list cimport PyList_New, PyList_SET_ITEM
+from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport Py_EQ, Py_NE, PyObject, PyTypeObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t
 from libc.string cimport memcmp, memcpy, memset
 
-from mycelium_fast.codec.faults cimport decode_error, fault_error, rule_error
-from mycelium_fast.codec.tables cimport (
-    MYC_ABI, MYC_HEADER_SIZE, MYC_U256, myc_fault, myc_field, myc_load_u16, myc_load_u32, myc_spec,
-    myc_uniform_span,
+from mycelium_fast.codec.arguments cimport argument_error, order_arguments, parse_arguments
+from mycelium_fast.codec.decode cimport Definition, broken_rule, check_rules, decoders
+from mycelium_fast.codec.object cimport (
+    METH_NOARGS, MYC_KEYWORDS, Py_TYPE, PyCFunction_NewEx, PyDescr_NewGetSet, PyDescr_NewMethod, PyGetSetDef,
+    PyMethodDef, PyType_Modified, PyUnicode_InternFromString, PyVectorcall_NARGS, frame_of, getter,
+    myc_prepare_type, myc_spec_of, myc_type_add, myc_type_is_abstract, new_message, payload_of, properties_of,
 )
+from mycelium_fast.codec.tables cimport MYC_ABI, MYC_HEADER_SIZE, MYC_U256, myc_field, myc_spec
 from mycelium_fast.codec.values cimport get, put
 
 import sys
 from types import MappingProxyType
 
 from mycelium_fast.codec.definition import FieldDefinition, MessageDefinition
-from mycelium_fast.errors import DecodeError, ValidationError
 
 cdef extern from "values.h":
-    ctypedef object (*getter)(object, void *)
     int myc_put_fast(const myc_field *, uint8_t *, PyObject *)
     getter myc_fast_getter(int)
-
-cdef extern from "object.h":
-    object myc_new(const myc_spec *)
-    void myc_type_is_abstract(PyTypeObject *)
-    int myc_type_add(PyTypeObject *, object, object) except -1
-    const int MYC_KEYWORDS
-    Py_ssize_t PyVectorcall_NARGS(size_t)
-    PyTypeObject *Py_TYPE(object)
-    int PyUnicode_Compare(object, object) except? -1
-    void PyType_Modified(PyTypeObject *)
-    object PyUnicode_InternFromString(const char *)
-
-    ctypedef struct PyMethodDef:
-        const char *ml_name
-        void *ml_meth
-        int ml_flags
-        const char *ml_doc
-    ctypedef struct PyGetSetDef:
-        const char *name
-        getter get
-        int (*set)(object, PyObject *, void *) except -1
-        const char *doc
-        void *closure
-    void myc_prepare_type(PyTypeObject *, myc_spec *, PyGetSetDef *)
-    const myc_spec *myc_spec_of(object)
-    PyGetSetDef *properties_of "myc_properties_of"(object)
-    object PyCFunction_NewEx(PyMethodDef *, object, object)
-    object PyDescr_NewMethod(PyTypeObject *, PyMethodDef *)
-    const int METH_NOARGS
-    object PyDescr_NewGetSet(PyTypeObject *, PyGetSetDef *)
 
 #: Number of the tables that a generated module shares with this one; see `require_abi`.
 ABI = MYC_ABI
@@ -141,67 +111,11 @@ def restore(cls, payload):
     return cls.from_bytes(payload, validate=False)
 
 
-# --- memory --------------------------------------------------------------------------------------------------
-
-cdef inline uint8_t *frame_of(object message) noexcept:
-    return <uint8_t *>&(<Message>message).type_id
-
-
-cdef inline uint8_t *payload_of(object message) noexcept:
-    return frame_of(message) + MYC_HEADER_SIZE
-
-
-cdef class Definition:
-    """What class functions are bound to: the class's tables, and `described`, its `__definition__`."""
-
-    cdef myc_spec *spec
-    cdef object described
-
-
-cdef inline object new_message(const myc_spec *spec):
-    """A message with its header; the payload is not initialised."""
-    message = myc_new(spec)
-    (<Message>message)._padding = 0
-    (<Message>message).type_id = spec.type_id
-    (<Message>message).length = spec.size
-    return message
-
-
 cdef object copy_of(object message):
     cdef const myc_spec *spec = myc_spec_of(message)
     copied = new_message(spec)
     memcpy(payload_of(copied), payload_of(message), spec.size)
     return copied
-
-
-# --- rules and structure: what a payload may be --------------------------------------------------------------
-
-cdef int check_rules(const myc_spec *spec, const uint8_t *payload, Py_ssize_t offset) except -1:
-    """Raise ValidationError if a rule is broken; `offset` is the payload's in a received buffer, or -1."""
-    cdef int broken
-    if spec.rules != NULL:
-        broken = spec.rules(payload)
-        if broken:
-            raise broken_rule(&spec.fields[broken >> 8], broken & 0xFF, payload + spec.fields[broken >> 8].offset, offset)
-    return 0
-
-
-cdef object broken_rule(const myc_field *field, int number, const uint8_t *memory, Py_ssize_t offset):
-    return rule_error(field.spec, field - field.spec.fields, number, get(field, memory), offset)
-
-
-cdef inline object decode(const myc_spec *spec, const uint8_t *payload, Py_ssize_t offset, bint validate):
-    """A message from `spec.size` bytes; `offset` is theirs in the caller's buffer, for errors."""
-    cdef myc_fault fault
-    cdef uint8_t *memory
-    message = new_message(spec)
-    memory = payload_of(message)
-    memcpy(memory, payload, spec.size)
-    if spec.check != NULL and spec.check(memory, True, &fault) != 0:
-        raise fault_error(spec, &fault, offset)
-    if validate and spec.rules != NULL and spec.rules(memory):
-        check_rules(spec, memory, offset)
-    return message
 
 
 # --- building ------------------------------------------------------------------------------------------------
@@ -246,48 +160,6 @@ cdef PyObject *build(const myc_spec *spec, PyObject *const *values) except NULL:
         check_rules(spec, memory, -1)
     Py_INCREF(message)
     return <PyObject *>message
-
-
-cdef int order_arguments(
-    const myc_spec *spec, PyObject *const *args, Py_ssize_t positional, Py_ssize_t keywords, PyObject *kwnames,
-    PyObject **ordered
-) except -1:
-    """Arguments into field order, or the TypeError that a call of a Python function would give."""
-    cdef Py_ssize_t index, given, count = spec.field_count
-    cls = (<type>spec.type).__name__
-    if positional > count:
-        verb = "was" if positional == 1 else "were"
-        noun = "argument" if count == 1 else "arguments"
-        raise TypeError(f"{cls}() takes {count} positional {noun} but {positional} {verb} given")
-    for index in range(count):
-        ordered[index] = args[index] if index < positional else NULL
-    for given in range(keywords):
-        name = <object>PyTuple_GET_ITEM(<object>kwnames, given)
-        index = field_index(spec, name)
-        if index < 0:
-            raise TypeError(f"{cls}() got an unexpected keyword argument {name!r}")
-        if ordered[index] != NULL:
-            raise TypeError(f"{cls}() got multiple values for argument {name!r}")
-        ordered[index] = args[positional + given]
-    missing = [f"{spec.fields[index].python_name.decode()!r}" for index in range(count) if ordered[index] == NULL]
-    if missing:
-        noun = "argument" if len(missing) == 1 else "arguments"
-        last = missing.pop()
-        names = f"{', '.join(missing)}{',' if len(missing) > 1 else ''} and {last}" if missing else last
-        raise TypeError(f"{cls}() missing {len(missing) + 1} required {noun}: {names}")
-    return 0
-
-
-cdef Py_ssize_t field_index(const myc_spec *spec, object name) except -2:
-    """The field of a Python name, or -1. Names in code are interned: most are found by their address."""
-    cdef Py_ssize_t index
-    for index in range(spec.field_count):
-        if spec.fields[index].key == <PyObject *>name:
-            return index
-    for index in range(spec.field_count):
-        if PyUnicode_Compare(<object>spec.fields[index].key, name) == 0:
-            return index
-    return -1
 
 
 cdef object get_property(object message, void *closure):
@@ -359,180 +231,6 @@ METHODS[2] = PyMethodDef(
 )
 
 
-# --- what stands on the class: builtins bound to its Definition ----------------------------------------------
-# (A builtin found in the type's dict is called twice as fast as a staticmethod, three times as a classmethod.)
-
-cdef int parse_arguments(
-    const myc_spec *spec, str function, tuple names, Py_ssize_t positional, PyObject *const *args, Py_ssize_t given,
-    PyObject *kwnames, PyObject **values
-) except -1:
-    """Bind arguments to `names`: the first is required, up to `positional` may be given by position."""
-    cdef Py_ssize_t index, keyword
-    for index in range(PyTuple_GET_SIZE(names)):
-        values[index] = args[index] if index < given else NULL
-    if given > positional:
-        raise argument_error(spec, function, f"takes at most {positional} positional arguments but {given} were given")
-    for keyword in range(0 if kwnames == NULL else PyTuple_GET_SIZE(<object>kwnames)):
-        name = <object>PyTuple_GET_ITEM(<object>kwnames, keyword)
-        for index in range(PyTuple_GET_SIZE(names)):
-            if PyUnicode_Compare(<object>PyTuple_GET_ITEM(names, index), name) == 0:
-                break
-        else:
-            raise argument_error(spec, function, f"got an unexpected keyword argument {name!r}")
-        if values[index] != NULL:
-            raise argument_error(spec, function, f"got multiple values for argument {name!r}")
-        values[index] = args[given + keyword]
-    if values[0] == NULL:
-        raise argument_error(spec, function, f"missing 1 required argument: {names[0]!r}")
-    return 0
-
-
-cdef object argument_error(const myc_spec *spec, function, problem):
-    return TypeError(f"{(<type>spec.type).__name__}.{function}() {problem}")
-
-
-cdef int view_of(const myc_spec *spec, function, value, Py_buffer *view) except -1:
-    """Contiguous bytes of any bytes-like object; to be released."""
-    if not PyObject_CheckBuffer(value):
-        raise argument_error(spec, function, f"takes a bytes-like object, got {type(value).__name__}")
-    return PyObject_GetBuffer(value, view, PyBUF_SIMPLE)
-
-
-cdef object wrong_payload_size(const myc_spec *spec, Py_ssize_t size, Py_ssize_t offset):
-    return decode_error(spec, -1, offset, f"a payload of {size} bytes where the message has {spec.size}")
-
-
-cdef object from_bytes(Definition self, PyObject *const *args, Py_ssize_t given, PyObject *kwnames):
-    cdef const myc_spec *spec = self.spec
-    cdef PyObject *values[2]
-    cdef bint validate = True
-    cdef Py_buffer view
-    if given == 1 and kwnames == NULL:
-        values[0] = args[0]
-    else:
-        parse_arguments(spec, "from_bytes", ("payload", "validate"), 1, args, given, kwnames, values)
-        validate = values[1] == NULL or <object>values[1]
-    payload = <object>values[0]
-    if PyBytes_CheckExact(payload):
-        if PyBytes_GET_SIZE(payload) != spec.size:
-            raise wrong_payload_size(spec, PyBytes_GET_SIZE(payload), 0)
-        return decode(spec, <const uint8_t *>PyBytes_AS_STRING(payload), 0, validate)
-    view_of(spec, "from_bytes", payload, &view)
-    try:
-        if view.len != spec.size:
-            raise wrong_payload_size(spec, view.len, 0)
-        return decode(spec, <const uint8_t *>view.buf, 0, validate)
-    finally:
-        PyBuffer_Release(&view)
-
-
-cdef object from_buffer(Definition self, PyObject *const *args, Py_ssize_t given, PyObject *kwnames):
-    cdef const myc_spec *spec = self.spec
-    cdef PyObject *values[3]
-    cdef Py_ssize_t offset
-    cdef Py_buffer view
-    parse_arguments(spec, "from_buffer", ("buffer", "offset", "validate"), 2, args, given, kwnames, values)
-    offset = 0 if values[1] == NULL else <object>values[1]
-    validate = values[2] == NULL or <object>values[2]
-    view_of(spec, "from_buffer", <object>values[0], &view)
-    try:
-        if offset < 0 or view.len - offset < <Py_ssize_t>spec.size:
-            raise decode_error(
-                spec, -1, offset, f"a buffer of {view.len} bytes does not hold {spec.size} bytes from there"
-            )
-        return decode(spec, <const uint8_t *>view.buf + offset, offset, validate)
-    finally:
-        PyBuffer_Release(&view)
-
-
-cdef inline Py_ssize_t frame_at(const myc_spec *spec, const Py_buffer *view, Py_ssize_t offset) except -1:
-    """Size of the payload of the complete frame of this type that starts at `offset`."""
-    cdef const uint8_t *frame = <const uint8_t *>view.buf + offset
-    cdef Py_ssize_t left = view.len - offset - MYC_HEADER_SIZE
-    if left < 0 or myc_load_u16(frame) != spec.type_id or myc_load_u32(frame + 2) > left:
-        raise frame_error(spec, frame, left, offset)
-    return myc_load_u32(frame + 2)
-
-
-cdef object frame_error(const myc_spec *spec, const uint8_t *frame, Py_ssize_t left, Py_ssize_t offset):
-    if left < 0:
-        reason = f"a partial frame: {left + MYC_HEADER_SIZE} bytes of a header of {MYC_HEADER_SIZE}"
-    elif myc_load_u16(frame) != spec.type_id:
-        reason = f"a frame of type id {myc_load_u16(frame)} where the message has {spec.type_id}"
-    else:
-        reason = f"a partial frame: {left} bytes of a payload of {myc_load_u32(frame + 2)}"
-    return decode_error(spec, -1, offset, reason)
-
-
-cdef object decode_batch(Definition self, PyObject *const *args, Py_ssize_t given, PyObject *kwnames):
-    cdef const myc_spec *spec = self.spec
-    cdef PyObject *values[3]
-    cdef Py_buffer view
-    cdef Py_ssize_t offset = 0, count = 0, size
-    cdef bint validate
-    parse_arguments(spec, "decode_batch", ("buffer", "validate", "errors"), 1, args, given, kwnames, values)
-    validate = values[1] == NULL or <object>values[1]
-    errors = None if values[2] == NULL else <object>values[2]
-    if errors is not None and not isinstance(errors, list):
-        raise argument_error(spec, "decode_batch", f"takes a list as errors, got {type(errors).__name__}")
-    view_of(spec, "decode_batch", <object>values[0], &view)
-    try:
-        # As many as there can be good ones; cut to length below.
-        messages = PyList_New(view.len // (MYC_HEADER_SIZE + spec.size))
-        while offset < view.len:
-            size = frame_at(spec, &view, offset)
-            try:
-                if size != spec.size:
-                    raise wrong_payload_size(spec, size, offset)
-                message = decode(
-                    spec, <const uint8_t *>view.buf + offset + MYC_HEADER_SIZE, offset + MYC_HEADER_SIZE, validate
-                )
-            except (DecodeError, ValidationError) as error:
-                if errors is None:
-                    raise
-                errors.append(error)
-            else:
-                Py_INCREF(message)
-                PyList_SET_ITEM(messages, count, message)
-                count += 1
-            offset += MYC_HEADER_SIZE + size
-        del messages[count:]
-        return messages
-    finally:
-        PyBuffer_Release(&view)
-
-
-cdef object array(Definition self, PyObject *const *args, Py_ssize_t given, PyObject *kwnames):
-    cdef const myc_spec *spec = self.spec
-    cdef PyObject *values[2]
-    cdef Py_buffer view
-    cdef myc_fault fault
-    cdef Py_ssize_t offset, size
-    cdef uint8_t *payload
-    cdef bint validate
-    parse_arguments(spec, "array", ("buffer", "validate"), 1, args, given, kwnames, values)
-    validate = values[1] == NULL or <object>values[1]
-    dtype = self.described.numpy_dtype
-    import numpy
-
-    view_of(spec, "array", <object>values[0], &view)
-    try:
-        size = myc_uniform_span(<const uint8_t *>view.buf, view.len, spec.type_id, spec.size)
-        if size != view.len:
-            raise wrong_payload_size(spec, frame_at(spec, &view, size), size)
-        if spec.check != NULL or (validate and spec.rules != NULL):
-            for offset in range(MYC_HEADER_SIZE, size, MYC_HEADER_SIZE + spec.size):
-                payload = <uint8_t *>view.buf + offset
-                if spec.check != NULL and spec.check(payload, False, &fault) != 0:
-                    raise fault_error(spec, &fault, offset)
-                if validate:
-                    check_rules(spec, payload, offset)
-    finally:
-        PyBuffer_Release(&view)
-    # (frombuffer itself takes no empty buffer.)
-    return numpy.frombuffer(<object>values[0], dtype) if size else numpy.empty(0, dtype)
-
-
 cdef object encode_batch(Definition self, PyObject *const *args, Py_ssize_t given, PyObject *kwnames):
     cdef const myc_spec *spec = self.spec
     cdef PyObject *values[1]
@@ -572,38 +270,13 @@ cdef object from_dict(Definition self, PyObject *const *args, Py_ssize_t given, 
     return (<object>spec.type)(*[mapping[name] for name in names])
 
 
-cdef PyMethodDef[6] CLASS_FUNCTIONS
+cdef PyMethodDef[2] CLASS_FUNCTIONS
 
 CLASS_FUNCTIONS[0] = PyMethodDef(
-    "from_bytes", <void *>from_bytes, MYC_KEYWORDS,
-    b"from_bytes(payload, *, validate=True)\n--\n\n"
-    b"A message from exactly SIZE bytes.\n\n"
-    b"Raises DecodeError (message, field, offset, reason) for bytes that are no such payload, ValidationError for\n"
-    b"a broken rule of the contract unless validate is False.",
-)
-CLASS_FUNCTIONS[1] = PyMethodDef(
-    "from_buffer", <void *>from_buffer, MYC_KEYWORDS,
-    b"from_buffer(buffer, offset=0, *, validate=True)\n--\n\n"
-    b"A message from a copy of the SIZE bytes that start at offset. Raises as from_bytes.",
-)
-CLASS_FUNCTIONS[2] = PyMethodDef(
-    "decode_batch", <void *>decode_batch, MYC_KEYWORDS,
-    b"decode_batch(buffer, *, validate=True, errors=None)\n--\n\n"
-    b"A list of messages from back-to-back frames of this type.\n\n"
-    b"A bad frame raises as in from_bytes, offsets being those in the buffer; with a list as errors it is left\n"
-    b"out and its exception appended to the list. A frame of another type, or a partial one, always raises.",
-)
-CLASS_FUNCTIONS[3] = PyMethodDef(
-    "array", <void *>array, MYC_KEYWORDS,
-    b"array(buffer, *, validate=True)\n--\n\n"
-    b"A structured NumPy view, without a copy, of back-to-back frames of this type: one row a frame.\n\n"
-    b"Raises as decode_batch. Padding and unused capacity are as they came.",
-)
-CLASS_FUNCTIONS[4] = PyMethodDef(
     "encode_batch", <void *>encode_batch, MYC_KEYWORDS,
     b"encode_batch(messages)\n--\n\nThe frames of messages of this type, back to back, as bytes.",
 )
-CLASS_FUNCTIONS[5] = PyMethodDef(
+CLASS_FUNCTIONS[1] = PyMethodDef(
     "from_dict", <void *>from_dict, MYC_KEYWORDS,
     b"from_dict(mapping)\n--\n\nA message from a mapping of the contract's field names to values; the reverse of to_dict.",
 )
@@ -676,9 +349,10 @@ def register(cls, capsule, description):
         method = PyDescr_NewMethod(type_, &METHODS[index])
         myc_type_add(type_, sys.intern(method.__name__), method)
     myc_prepare_type(type_, spec, properties)
-    for index in range(<Py_ssize_t>(sizeof(CLASS_FUNCTIONS) // sizeof(PyMethodDef))):
-        function = PyCFunction_NewEx(&CLASS_FUNCTIONS[index], definition, None)
-        myc_type_add(type_, sys.intern(function.__name__), function)
+    add_class_functions(type_, definition, CLASS_FUNCTIONS, sizeof(CLASS_FUNCTIONS) // sizeof(PyMethodDef))
+    cdef PyMethodDef *decoding
+    cdef int count = decoders(&decoding)
+    add_class_functions(type_, definition, decoding, count)
     constants = {
         "__definition__": definition.described,
         "__match_args__": tuple([each.python_name for each in fields]),
@@ -689,6 +363,16 @@ def register(cls, capsule, description):
     for name, value in constants.items():
         myc_type_add(type_, sys.intern(name), value)
     PyType_Modified(type_)
+
+
+cdef int add_class_functions(
+    PyTypeObject *type_, Definition definition, PyMethodDef *functions, Py_ssize_t count
+) except -1:
+    cdef Py_ssize_t index
+    for index in range(count):
+        function = PyCFunction_NewEx(&functions[index], definition, None)
+        myc_type_add(type_, sys.intern(function.__name__), function)
+    return 0
 
 
 def tables(classes):

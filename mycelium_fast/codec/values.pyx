@@ -176,8 +176,8 @@ cdef int get_bytes_view(const myc_field *field, Py_ssize_t index, value, Py_buff
 
 
 cdef int put_string(const myc_field *field, uint8_t *memory, value) except -1:
-    cdef Py_ssize_t size
-    cdef const char *text
+    cdef Py_ssize_t size = 0
+    cdef const char *text = NULL
     cdef uint16_t count
     if not PyUnicode_Check(value):
         wrong_type(field, -1, "str", value)

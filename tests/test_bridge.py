@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import random
 import re
 import signal
@@ -22,7 +23,7 @@ import pytest
 from bridges import CONTRACTS, GREETING, Bridge, bridge, is_closed, raw_client, read_exactly
 
 from mycelium_fast.bus import TcpTransport, UnixTransport
-from mycelium_fast.errors import ConnectionClosed, SchemaMismatchError
+from mycelium_fast.errors import ConnectionClosed, SchemaMismatchError, TransportTimeout
 from mycelium_fast.example_messages import SCHEMA_DIGEST, TextMessage, TradeTick
 
 TICK = TradeTick(price=101_500, size=2_500)
@@ -283,6 +284,18 @@ def test_a_client_that_says_nothing_is_closed_and_delays_nobody(path: Path) -> N
         assert read_exactly(sock, len(TICK_FRAME)) == TICK_FRAME
 
 
+def test_a_peer_that_leaves_without_a_word_is_not_a_refused_client(path: Path) -> None:
+    with bridge(path, "--log-level", "debug") as running:
+        raw_client(path, b"").close()
+        assert "DEBUG" in running.wait_log("connection 1 closed")[0]
+        with joined(path):
+            pass
+        assert "INFO" in running.wait_log("connection 2 closed")[0]
+        log = running.stop()
+    assert "WARNING" not in log
+    assert "2 connections, 0 refused" in log
+
+
 BAD_STREAMS = {
     "a length over the limit": TICK_FRAME + struct.pack("<HI", 1200, 16_777_217),
     "the longest length": TICK_FRAME + struct.pack("<HI", 1200, 2**32 - 1),
@@ -358,6 +371,35 @@ def test_a_signal_ends_it_cleanly(path: Path, number: signal.Signals) -> None:
         with pytest.raises(ConnectionClosed):
             subscriber.recv(20)
         assert not path.exists()
+
+
+def test_a_quiet_bridge_that_stops_is_not_said_to_have_refused_the_digest(
+    running: Bridge, path: Path
+) -> None:
+    with transport(path) as client:
+        subscriber = client.subscriber(TradeTick)
+        with pytest.raises(queue.Empty):
+            subscriber.recv(1.1)
+        running.stop()
+        with pytest.raises(ConnectionClosed) as caught:
+            subscriber.recv(20)
+    assert str(caught.value).endswith("bus.sock closed the connection")
+
+
+def test_publishing_behind_ones_own_full_queue_fails_in_time_and_loses_nothing(
+    running: Bridge, path: Path
+) -> None:
+    messages = ticks(0, 200_000)
+    with UnixTransport(path, SCHEMA_DIGEST, handshake_grace=0.0, stall_timeout=0.2) as client:
+        subscriber, publisher = client.subscriber(TradeTick, capacity=100), client.publisher(TradeTick)
+        with pytest.raises(TransportTimeout, match="subscriber of TradeTick with capacity 100"):
+            publisher.publish_many(messages)
+        # The first remedy that the error names: receive in another thread.
+        with ThreadPoolExecutor(1) as pool:
+            received = pool.submit(lambda: [subscriber.recv(20) for _ in messages])
+            publisher.flush()
+            assert received.result(60) == messages
+    assert "0 stalled" in running.stop()
 
 
 def test_a_bridge_that_is_killed_ends_its_clients_connections(running: Bridge, path: Path) -> None:

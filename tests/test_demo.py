@@ -162,7 +162,10 @@ def test_the_demo_delivers_everything(temporary: Path, tick_count: int, text_cou
     assert figure(done.stdout, "received") == tick_count + text_count
     assert {figure(done.stdout, name) for name in ("lost", "different", "repeated", "out of order")} == {0}
     assert "every message arrived once, in order, as it was sent" in done.stdout
+    for sent, received in re.findall(r"sent +([\d,]+) +received +([\d,]+) of", done.stdout):
+        assert int(sent.replace(",", "")) >= int(received.replace(",", ""))
     if text_count:
+        assert len(re.findall(r"^latency .* at full rate, queueing included$", done.stdout, re.M)) == 4
         p50, p99 = figure(done.stdout, "latency p50"), figure(done.stdout, "latency p99")
         assert 0 < p50 <= p99 <= figure(done.stdout, "latency max")
 

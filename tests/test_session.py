@@ -138,6 +138,10 @@ def test_an_end_within_the_greeting_says_how_far_it_came() -> None:
     assert "7 of the handshake's 34 bytes" in str(error)
 
 
+def test_a_client_that_leaves_without_a_word_is_no_error_to_a_server() -> None:
+    assert server().receive_eof() == [Closed(None)]
+
+
 def test_a_handshake_that_takes_too_long_ends_the_connection() -> None:
     connection = server()
     connection.receive_data(b"\x20")

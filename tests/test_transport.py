@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import queue
 import signal
@@ -10,6 +12,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError  # the built-in one from 3.11 on
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -32,6 +35,7 @@ from mycelium_fast.example_messages import (
     TextMessage,
     TradeTick,
 )
+from mycelium_fast.session import core
 from mycelium_fast.transport import read_frame
 
 TICK_FRAME_SIZE = 22
@@ -149,6 +153,10 @@ def test_wrong_arguments_are_refused_where_they_are_given(path: Path) -> None:
         UnixTransport(path, SCHEMA_DIGEST.hex())  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="handshake=False"):
         UnixTransport(path)
+    for name in ("connect_timeout", "handshake_grace", "close_timeout", "stall_timeout"):
+        options: dict[str, Any] = {name: -1}
+        with pytest.raises(ValueError, match=f"{name} must be a non-negative number of seconds, not -1"):
+            UnixTransport(path, SCHEMA_DIGEST, **options)
     with pytest.raises(ValueError, match="port"):
         TcpTransport("localhost", 70_000, SCHEMA_DIGEST)
     with pytest.raises(TransportError, match="not connected"):
@@ -169,6 +177,43 @@ def test_a_transport_connects_again_after_closing(peer: Peer, path: Path) -> Non
 def test_connecting_twice_is_refused(pair: tuple[UnixTransport, socket.socket]) -> None:
     with pytest.raises(TransportError, match="connected already"):
         pair[0].connect()
+
+
+def test_a_class_of_another_contracts_file_is_refused_with_both_digests(
+    pair: tuple[UnixTransport, socket.socket],
+) -> None:
+    for make in (pair[0].publisher, pair[0].subscriber):
+        with pytest.raises(
+            SchemaMismatchError, match=r"session\.core\.Ping .* another contracts file"
+        ) as caught:
+            make(core.Ping)
+        assert SCHEMA_DIGEST.hex() in str(caught.value)
+        assert core.SCHEMA_DIGEST.hex() in str(caught.value)
+
+
+def test_without_a_handshake_classes_of_any_contracts_file_will_do(peer: Peer, path: Path) -> None:
+    for digest in (None, SCHEMA_DIGEST):
+        with UnixTransport(path, digest, handshake=False, close_timeout=0.1) as transport:
+            transport.publisher(core.Ping)
+            transport.subscriber(TradeTick)
+
+
+def test_an_unclosed_transport_warns_and_gives_its_descriptors_back(peer: Peer, path: Path) -> None:
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
+    transport = UnixTransport(path, SCHEMA_DIGEST, handshake_grace=0.0).connect()
+    subscriber = transport.subscriber(TradeTick)
+    sock = peer.accept()
+    sock.sendall(TradeTick(1, 2).to_frame())
+    name = repr(transport)
+    del transport
+    assert subscriber.recv(20) == TradeTick(1, 2)  # whoever still uses the connection keeps it open
+    with pytest.warns(ResourceWarning) as caught:
+        del subscriber
+    assert [str(warning.message) for warning in caught] == [f"unclosed {name}"]
+    assert is_closed(sock)
+    sock.close()
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_connecting_and_closing_leaves_no_descriptor_open(peer: Peer, path: Path) -> None:
@@ -206,6 +251,27 @@ def test_a_foreign_message_is_refused_and_nothing_sent(pair: tuple[UnixTransport
         publisher.publish_many([*ticks(0, 3), Ping(value="x")])  # type: ignore[list-item]
     publisher.publish(TradeTick(9, 10))
     assert read_exactly(sock, TICK_FRAME_SIZE) == TradeTick(9, 10).to_frame()
+
+
+@pytest.mark.parametrize(
+    ("method", "wrong", "text"),
+    [
+        ("publish", Ping(value="x"), "sends TradeTick, not Ping: make one with publisher(Ping)"),
+        ("publish", "x", "sends TradeTick messages, not str"),
+        ("publish", None, "sends TradeTick messages, not NoneType"),
+        ("publish", TradeTick, "sends messages, not classes: TradeTick(...)"),
+        ("publish_many", TradeTick(1, 2), "takes a list of TradeTick messages, not one alone: use publish()"),
+        ("publish_many", 5, "takes a list of TradeTick messages, not int"),
+        ("publish_many", "x", "sends TradeTick messages, not str"),
+    ],
+)
+def test_what_is_no_message_is_refused_with_what_to_do(
+    pair: tuple[UnixTransport, socket.socket], method: str, wrong: Any, text: str
+) -> None:
+    with pytest.raises(TypeError) as caught:
+        getattr(pair[0].publisher(TradeTick), method)(wrong)
+    assert str(caught.value).endswith(text)
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
 def test_publishers_and_subscribers_want_message_classes(pair: tuple[UnixTransport, socket.socket]) -> None:
@@ -268,6 +334,73 @@ def test_a_blocked_publish_takes_in_what_arrives(pair: tuple[UnixTransport, sock
     assert [subscriber.recv(20).price for _ in range(count)] == list(range(count))
 
 
+def blocked_by_its_own_queue(pair: tuple[UnixTransport, socket.socket], capacity: int) -> tuple[Any, Any]:
+    """A subscriber whose queue is full, with more in the way, and a publisher."""
+    transport, sock = pair
+    subscriber, probe = transport.subscriber(TradeTick, capacity=capacity), transport.subscriber(TextMessage)
+    sock.sendall(text().to_frame() + frames(ticks(0, 2 * capacity)))
+    probe.recv(20)
+    return subscriber, transport.publisher(TradeTick)
+
+
+@contextlib.contextmanager
+def impatient(
+    peer: Peer, path: Path, stall_timeout: float = 0.3
+) -> Iterator[tuple[UnixTransport, socket.socket]]:
+    """As `pair`, with a short time-out for publishing behind a full queue."""
+    with UnixTransport(path, SCHEMA_DIGEST, handshake_grace=0.01, stall_timeout=stall_timeout) as transport:
+        yield transport, peer.accept()
+        peer.close()
+
+
+def test_a_publish_that_waits_for_its_own_program_is_a_time_out_that_says_so(peer: Peer, path: Path) -> None:
+    with impatient(peer, path) as pair:
+        subscriber, publisher = blocked_by_its_own_queue(pair, 10)
+        with pytest.raises(TransportTimeout) as caught:
+            publisher.publish_many(ticks(0, 100_000))
+        for part in (
+            'of TradeTick with capacity 10 and overflow "block"',
+            "0.3 s",
+            "another thread",
+            "is kept",
+        ):
+            assert part in str(caught.value)
+        assert caught.value.__suppress_context__
+        with pytest.raises(TransportTimeout, match="Nothing of this call was accepted"):
+            publisher.publish(TradeTick(3, 4))
+        with pytest.raises(TransportTimeout, match="is kept"):
+            publisher.flush()
+        # Once there is room and the peer reads, the rest goes out, and nothing else.
+        assert [subscriber.recv(20) for _ in range(20)] == ticks(0, 20)
+        with ThreadPoolExecutor(1) as pool:
+            received = pool.submit(read_exactly, pair[1], 100_001 * TICK_FRAME_SIZE)
+            publisher.publish(TradeTick(1, 2))
+            assert received.result(20) == frames([*ticks(0, 100_000), TradeTick(1, 2)])
+
+
+def test_a_publish_goes_on_waiting_while_somebody_takes_from_the_full_queue(peer: Peer, path: Path) -> None:
+    with impatient(peer, path, stall_timeout=1.0) as pair, ThreadPoolExecutor(1) as pool:
+        subscriber, publisher = blocked_by_its_own_queue(pair, 100)
+        publishing = pool.submit(publisher.publish_many, ticks(0, 100_000))
+        # Too slowly for the queue ever to be half empty, which is when the connection is told.
+        for number in range(14):
+            assert subscriber.recv(20) == TradeTick(number, number + 1)
+            with pytest.raises(FutureTimeoutError):
+                publishing.result(0.1)
+        assert read_exactly(pair[1], 100_000 * TICK_FRAME_SIZE) == frames(ticks(0, 100_000))
+        publishing.result(20)
+
+
+def test_a_publish_waits_for_a_slow_peer_as_long_as_it_takes(peer: Peer, path: Path) -> None:
+    with impatient(peer, path) as (transport, sock), ThreadPoolExecutor(1) as pool:
+        transport.subscriber(TradeTick)
+        publishing = pool.submit(transport.publisher(TradeTick).publish_many, ticks(0, 100_000))
+        with pytest.raises(FutureTimeoutError):
+            publishing.result(0.7)
+        assert read_exactly(sock, 100_000 * TICK_FRAME_SIZE) == frames(ticks(0, 100_000))
+        publishing.result(20)
+
+
 def test_publishing_to_a_peer_that_left_raises_and_keeps_what_it_sent(
     pair: tuple[UnixTransport, socket.socket],
 ) -> None:
@@ -293,8 +426,34 @@ def test_nothing_in_time_is_queue_empty(pair: tuple[UnixTransport, socket.socket
         subscriber.recv(timeout=0)
     with pytest.raises(queue.Empty):
         subscriber.recv_nowait()
-    with pytest.raises(ValueError, match="non-negative"):
-        subscriber.recv(timeout=-1)
+
+
+@pytest.mark.parametrize(
+    ("timeout", "error"),
+    [(-1, ValueError), (float("nan"), ValueError), ("a", TypeError), (True, TypeError), ([], TypeError)],
+)
+def test_a_time_out_that_is_none_is_refused_whether_or_not_there_is_a_message(
+    pair: tuple[UnixTransport, socket.socket], timeout: Any, error: type[Exception]
+) -> None:
+    transport, sock = pair
+    subscriber = transport.subscriber(TradeTick)
+    for _ in range(2):
+        with pytest.raises(error, match=r"timeout .* number of seconds, not "):
+            subscriber.recv(timeout)
+        sock.sendall(frames(ticks(0, 2)))
+        subscriber.recv(20)
+
+
+@pytest.mark.parametrize("timeout", [float("inf"), 10**9, 0.5, 20])
+def test_a_message_ends_a_wait_of_any_length(
+    pair: tuple[UnixTransport, socket.socket], timeout: float
+) -> None:
+    transport, sock = pair
+    subscriber = transport.subscriber(TradeTick)
+    sender = threading.Timer(0.05, sock.sendall, [TradeTick(1, 2).to_frame()])
+    sender.start()
+    assert subscriber.recv(timeout) == TradeTick(1, 2)
+    sender.join()
 
 
 def test_what_is_in_the_socket_has_arrived_for_recv_nowait(pair: tuple[UnixTransport, socket.socket]) -> None:

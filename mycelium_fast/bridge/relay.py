@@ -187,6 +187,7 @@ class Client(asyncio.Protocol):
         self._relay = relay
         self._connection = Connection(Role.SERVER, relay.policy.digest)
         self._number = 0
+        self._known = False
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._written = 0
@@ -207,6 +208,7 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
+        self._known = True
         self._handle(self._connection.receive_data(data))
 
     def eof_received(self) -> None:
@@ -219,8 +221,10 @@ class Client(asyncio.Protocol):
         if exc is not None and self._connection.state is State.OPEN:
             self._rescue()
         self._relay.left(self)
+        # Whoever connects and leaves without a word looks whether a bridge is there: nothing to tell of.
+        level = logging.INFO if self._known else logging.DEBUG
         dropped = f", {self._dropped} of its frames were dropped" if self._dropped else ""
-        _log.info("connection %d closed%s%s", self._number, f" ({exc})" if exc else "", dropped)
+        _log.log(level, "connection %d closed%s%s", self._number, f" ({exc})" if exc else "", dropped)
 
     def pause_writing(self) -> None:
         """What waits for this client is over the high-water mark."""
@@ -291,10 +295,12 @@ class Client(asyncio.Protocol):
                 self._fail(event.error)
 
     def _become_ready(self) -> None:
+        self._known = True
         _log.info("connection %d ready", self._number)
         self._relay.ready(self)
 
     def _fail(self, error: MyceliumError) -> None:
+        self._known = True
         if isinstance(error, HandshakeError):
             self._relay.counters.refused += 1
             _log.warning("connection %d refused: %s", self._number, error)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ..errors import EncodeError
+from .arguments import check_message_class, is_message_class
 
 if TYPE_CHECKING:
     from ..transport import Stream
@@ -59,6 +60,9 @@ class Publisher(Generic[M]):
 
         Raises:
             TypeError: a message of another class; nothing was sent.
+            TransportTimeout: a full queue of this transport's own subscribers is in the way, and nobody took
+                from it for `stall_timeout` seconds. The text says whether the message was accepted; if so, it
+                goes out with the next publish, `flush()` or the transport's `close()`.
             ConnectionClosed: the connection is over; whether the peer got the message is not known.
         """
         if not isinstance(message, self._class):
@@ -70,10 +74,11 @@ class Publisher(Generic[M]):
 
         Raises:
             TypeError: a message of another class is among them; nothing was sent.
+            TransportTimeout: as `publish`.
             ConnectionClosed: the connection is over; how many the peer got is not known.
         """
         if not isinstance(messages, (list, tuple)):
-            messages = list(messages)
+            messages = list(self._checked(messages))
         try:
             frames = self._class.encode_batch(messages)
         except TypeError:
@@ -87,15 +92,31 @@ class Publisher(Generic[M]):
     def flush(self) -> None:
         """Hand the operating system whatever was accepted and is not on its way yet.
 
-        Every publish does so itself, unless the exception of a signal handler interrupted it.
+        Every publish does so itself, unless a TransportTimeout or the exception of a signal handler ended it.
 
         Raises:
+            TransportTimeout: as `publish`.
             ConnectionClosed: the connection is over.
         """
         self._stream.flush()
 
+    def _checked(self, messages: Iterable[M]) -> Iterable[M]:
+        """The argument of `publish_many`, if it is one."""
+        ours = self._class.__name__
+        if isinstance(messages, self._class):
+            raise TypeError(f"publish_many() takes a list of {ours} messages, not one alone: use publish()")
+        try:
+            return iter(messages)
+        except TypeError:
+            given = type(messages).__name__
+            raise TypeError(f"publish_many() takes a list of {ours} messages, not {given}") from None
+
     def _foreign(self, message: object) -> TypeError:
         theirs, ours = type(message), self._class
+        if message is ours:
+            return TypeError(f"this publisher sends messages, not classes: {ours.__name__}(...)")
+        if not is_message_class(theirs):
+            return TypeError(f"this publisher sends {ours.__name__} messages, not {theirs.__name__}")
         names = theirs.__name__, ours.__name__
         if names[0] == names[1]:  # two generated modules with a message of that name
             names = f"{theirs.__module__}.{names[0]}", f"{ours.__module__}.{names[1]}"
@@ -105,12 +126,3 @@ class Publisher(Generic[M]):
 
     def __repr__(self) -> str:
         return f"<Publisher of {self._class.__name__}>"
-
-
-def check_message_class(message_class: Any) -> None:
-    """Refuse what is no generated message class, with a TypeError that shows what was expected."""
-    wanted = ("TYPE_ID", "SIZE", "to_frame", "encode_batch", "decode_batch")
-    if not isinstance(message_class, type) or not all(hasattr(message_class, name) for name in wanted):
-        raise TypeError(
-            f"expected a message class of a generated module, such as TradeTick, not {message_class!r}"
-        )

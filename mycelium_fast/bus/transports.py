@@ -13,8 +13,11 @@ from ..codec.frames import MAX_ACCEPTED_PAYLOAD_SIZE, MAX_PAYLOAD_SIZE
 from ..errors import TransportError
 from ..session import DIGEST_SIZE, Connection, Role
 from ..transport import Stream, dial_tcp, dial_unix
+from ..transport.wakeup import LONGEST_WAIT_S
+from .arguments import check_message_class, check_schema, check_seconds
+from .message_queue import Overflow
 from .publisher import Publisher, SupportsFrame
-from .subscriber import Overflow, Subscriber
+from .subscriber import Subscriber
 
 if TYPE_CHECKING:
     import socket
@@ -36,6 +39,7 @@ class _BlockingTransport(ABC):
         connect_timeout: float = 5.0,
         handshake_grace: float = 0.2,
         close_timeout: float = 5.0,
+        stall_timeout: float | None = 5.0,
         max_payload_size: int = MAX_PAYLOAD_SIZE,
         max_accepted_payload_size: int = MAX_ACCEPTED_PAYLOAD_SIZE,
     ) -> None:
@@ -52,10 +56,16 @@ class _BlockingTransport(ABC):
                 f"schema_digest has {len(schema_digest)} bytes instead of {DIGEST_SIZE}: "
                 "pass SCHEMA_DIGEST of the generated module"
             )
+        check_seconds("connect_timeout", connect_timeout)
+        check_seconds("handshake_grace", handshake_grace)
+        check_seconds("close_timeout", close_timeout)
+        if stall_timeout is not None:
+            check_seconds("stall_timeout", stall_timeout)
         self._digest = bytes(schema_digest) if handshake and schema_digest is not None else None
-        self._connect_timeout = connect_timeout
+        self._connect_timeout = min(connect_timeout, LONGEST_WAIT_S)
         self._handshake_grace = handshake_grace
-        self._close_timeout = close_timeout
+        self._close_timeout = min(close_timeout, LONGEST_WAIT_S)
+        self._stall_timeout = stall_timeout
         self._max_payload_size = max_payload_size
         self._max_accepted_payload_size = max_accepted_payload_size
         self._stream: Stream | None = None
@@ -80,7 +90,7 @@ class _BlockingTransport(ABC):
         self.close()
         connection = Connection(Role.CLIENT, self._digest, max_payload_size=self._max_accepted_payload_size)
         sock, name = self._dial()
-        stream = Stream(sock, connection, name)
+        stream = Stream(sock, connection, name, owner=repr(self), stall_timeout=self._stall_timeout)
         try:
             stream.start(self._handshake_grace)
         except BaseException:
@@ -103,9 +113,11 @@ class _BlockingTransport(ABC):
 
         Raises:
             TypeError: not a generated message class.
+            SchemaMismatchError: the class was generated from another contracts file than the digest is of.
             EncodeError: its payload is over `max_payload_size`.
             TransportError: not connected.
         """
+        self._check_class(message_class)
         return Publisher(self._connected(), message_class, max_payload_size=self._max_payload_size)
 
     def subscriber(
@@ -122,8 +134,10 @@ class _BlockingTransport(ABC):
 
         Raises:
             TypeError: not a generated message class.
+            SchemaMismatchError: the class was generated from another contracts file than the digest is of.
             TransportError: not connected.
         """
+        self._check_class(message_class)
         return Subscriber(
             self._connected(), message_class, capacity=capacity, overflow=overflow, validate=validate
         )
@@ -146,6 +160,9 @@ class _BlockingTransport(ABC):
     ) -> None:
         self.close()
 
+    def _check_class(self, message_class: object) -> None:
+        check_schema(check_message_class(message_class), self._digest, repr(self))
+
     def _connected(self) -> Stream:
         if self._stream is None:
             raise TransportError(f"{self!r} is not connected: call connect(), or use it in a with statement")
@@ -153,7 +170,7 @@ class _BlockingTransport(ABC):
 
 
 class UnixTransport(_BlockingTransport):
-    """A connection to a bridge, or another Mycelium node, over a Unix socket.
+    """A connection to a bridge, or another Mycelium node, over a Unix socket. Close it, or use `with`.
 
     Args:
         path: of the socket.
@@ -162,6 +179,9 @@ class UnixTransport(_BlockingTransport):
         connect_timeout: seconds for connecting.
         handshake_grace: seconds of silence after which the peer counts as having accepted the digest.
         close_timeout: seconds that close() may take to have everything arrive.
+        stall_timeout: seconds that a publish waits while a full "block" queue of this transport's own
+            subscribers is in its way and nobody takes from it; None for ever. A bridge disconnects a client
+            that takes nothing for 10.
         max_payload_size: payload bytes of a message to send.
         max_accepted_payload_size: payload bytes of a frame to receive.
     """
@@ -175,6 +195,7 @@ class UnixTransport(_BlockingTransport):
         connect_timeout: float = 5.0,
         handshake_grace: float = 0.2,
         close_timeout: float = 5.0,
+        stall_timeout: float | None = 5.0,
         max_payload_size: int = MAX_PAYLOAD_SIZE,
         max_accepted_payload_size: int = MAX_ACCEPTED_PAYLOAD_SIZE,
     ) -> None:
@@ -184,6 +205,7 @@ class UnixTransport(_BlockingTransport):
             connect_timeout=connect_timeout,
             handshake_grace=handshake_grace,
             close_timeout=close_timeout,
+            stall_timeout=stall_timeout,
             max_payload_size=max_payload_size,
             max_accepted_payload_size=max_accepted_payload_size,
         )
@@ -216,6 +238,7 @@ class TcpTransport(_BlockingTransport):
         connect_timeout: float = 5.0,
         handshake_grace: float = 0.2,
         close_timeout: float = 5.0,
+        stall_timeout: float | None = 5.0,
         max_payload_size: int = MAX_PAYLOAD_SIZE,
         max_accepted_payload_size: int = MAX_ACCEPTED_PAYLOAD_SIZE,
     ) -> None:
@@ -225,6 +248,7 @@ class TcpTransport(_BlockingTransport):
             connect_timeout=connect_timeout,
             handshake_grace=handshake_grace,
             close_timeout=close_timeout,
+            stall_timeout=stall_timeout,
             max_payload_size=max_payload_size,
             max_accepted_payload_size=max_accepted_payload_size,
         )

@@ -84,7 +84,8 @@ class Closed:
     """Nothing more comes from the peer.
 
     Attributes:
-        error: why, or None where the peer ended the stream between two frames.
+        error: why, or None where the peer ended the stream between two frames, or before it had said anything
+            (which is how somebody asks whether a server is there).
     """
 
     error: MyceliumError | None
@@ -169,7 +170,9 @@ class Connection:
         if self._state is State.CLOSED:
             return []
         if self._state is State.WAITING:
-            return [self._close(self._refused() if self._role is Role.CLIENT else self._left_early())]
+            if self._role is Role.CLIENT:
+                return [self._close(self._refused())]
+            return [self._close(self._left_early() if self._greeting else None)]
         try:
             self._scanner.close()
         except ProtocolError as error:

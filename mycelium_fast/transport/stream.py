@@ -18,24 +18,26 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import math
 import select
 import socket
 import struct
 import termios
 import threading
 import time
+import warnings
 from collections import deque
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from ..errors import ConnectionClosed, HandshakeError, MyceliumError
 from ..session import Closed, Connection, Frames
-from .wakeup import Wakeup
+from .stall import Stall
+from .wakeup import LONGEST_WAIT_S, Wakeup, wait_for
 
 if TYPE_CHECKING:
     from ..codec.frames import Run
+    from .sink import Sink
 
-__all__ = ["Sink", "Stream"]
+__all__ = ["Stream"]
 
 #: Bytes asked for in one read; the larger number after a read that filled the smaller. The smaller stays
 #: below the size from which allocators fetch fresh pages for every buffer.
@@ -45,23 +47,10 @@ _LARGE_READ_SIZE: Final = 256 * 1024
 _DRAIN_EVERY: Final = 64 * 1024
 #: Seconds after which close() asks the kernel whether the peer has read everything, if it does not close.
 _QUIET_S: Final = 0.2
+#: Seconds after the greeting in which a close without a word may mean that the peer refused the digest.
+_REFUSAL_S: Final = 1.0
 _SEND_FLAGS: Final = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
 _NOTHING: Final = memoryview(b"")
-
-
-class Sink(Protocol):
-    """Where the frames of one type id go; called with the stream's lock held."""
-
-    @property
-    def type_id(self) -> int:
-        """The type that it wants."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether whoever waits for it has something to wake up for."""
-
-    def offer(self, run: Run, start: int, *, force: bool) -> int:
-        """Take frames of the run from number `start` on; return how many, all of them if `force`."""
 
 
 class Stream:
@@ -71,12 +60,24 @@ class Stream:
         sock: connected and blocking; the stream owns it from here on.
         connection: a client's state, untouched so far.
         name: the peer, for error texts.
+        owner: what users see as holding the connection, for the warning when nobody closed it.
+        stall_timeout: seconds that sending may wait for this very program, as `Stall` says; None for ever.
     """
 
-    def __init__(self, sock: socket.socket, connection: Connection, name: str) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        connection: Connection,
+        name: str,
+        *,
+        owner: str,
+        stall_timeout: float | None,
+    ) -> None:
         self._sock = sock
         self._connection = connection
         self._name = name
+        self._owner = owner
+        self._stall_timeout = stall_timeout
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._send_lock = threading.Lock()
@@ -88,9 +89,11 @@ class Stream:
         self._arrived: deque[Run] = deque()
         self._stuck: list[tuple[Sink, Run, int]] = []
         self._sinks: dict[int, list[Sink]] = {}
+        self._handed_out = 0
         self._keep = False
         self._read_size = _READ_SIZE
         self._heard = False
+        self._greeted_at: float | None = None
         self._ended: MyceliumError | None = None
         self._peer_gone = False
         self._closing = False
@@ -126,7 +129,8 @@ class Stream:
         with contextlib.suppress(OSError):
             self._sock.sendall(greeting)
         self._keep = True
-        deadline = time.monotonic() + grace
+        self._greeted_at = time.monotonic()
+        deadline = self._greeted_at + grace
         try:
             while self._take_turn() and not self._arrived:
                 remaining = deadline - time.monotonic()
@@ -179,7 +183,7 @@ class Stream:
                 if remaining is not None and remaining <= 0:
                     return
                 if self._reader not in (None, me) or self._stuck:
-                    self._changed.wait(remaining)
+                    self._changed.wait(None if remaining is None else min(remaining, LONGEST_WAIT_S))
                     continue
             try:
                 if self._take_turn() and self._poll_readable(remaining):
@@ -230,17 +234,7 @@ class Stream:
     def _poll_readable(self, timeout: float | None) -> bool:
         if self._inbox:
             return True
-        return bool(self._poll(select.POLLIN, self._wake_reader, timeout) & ~select.POLLOUT)
-
-    def _poll(self, events: int, wakeup: Wakeup, timeout: float | None) -> int:
-        """Wait for the socket or the wake-up; return the socket's events."""
-        poll = select.poll()
-        poll.register(self._sock, events)
-        poll.register(wakeup, select.POLLIN)
-        ready = dict(poll.poll(None if timeout is None else max(0, math.ceil(timeout * 1000))))
-        if wakeup.fileno() in ready:
-            wakeup.clear()
-        return ready.get(self._sock.fileno(), 0)
+        return bool(wait_for(self._sock, select.POLLIN, self._wake_reader, timeout) & ~select.POLLOUT)
 
     def _receive(self) -> bool:
         """Read once and hand out what came; only for the thread whose turn it is."""
@@ -272,14 +266,14 @@ class Stream:
                 return
             force = self._ended is not None
             if self._stuck:
-                self._stuck = _offer(self._stuck, force)
+                self._stuck = self._offer(self._stuck, force)
             while self._arrived and not self._stuck:
                 run = self._arrived.popleft()
                 sinks = self._sinks.get(run.type_id)
                 if sinks is None:
                     self._skipped_frames += run.count
                 else:
-                    self._stuck = _offer([(sink, run, 0) for sink in sinks], force)
+                    self._stuck = self._offer([(sink, run, 0) for sink in sinks], force)
         except BaseException as error:
             # A signal handler's exception, most likely (Ctrl-C): what it interrupted can be neither repeated
             # nor left out unnoticed.
@@ -287,6 +281,16 @@ class Stream:
             self._stuck.clear()
             self._end(_closed(f"interrupted by {type(error).__name__} while handing out messages", error))
             raise
+
+    def _offer(self, entries: list[tuple[Sink, Run, int]], force: bool) -> list[tuple[Sink, Run, int]]:
+        """Offer each sink the rest of its run; return what they did not take."""
+        left = []
+        for sink, run, start in entries:
+            taken = sink.offer(run, start, force=force)
+            self._handed_out += taken
+            if start + taken < run.count:
+                left.append((sink, run, start + taken))
+        return left
 
     def _take_in(self, data: bytes) -> None:
         if not data:
@@ -314,7 +318,9 @@ class Stream:
                     return
                 if event.error is not None:
                     text += f" within a frame ({event.error})"
-        if not self._heard:
+        # Only just after the greeting: later on, a peer that never had anything to say has simply ended.
+        greeted = self._greeted_at
+        if not self._heard and greeted is not None and time.monotonic() - greeted < _REFUSAL_S:
             text += "; it had sent nothing: it may have refused the schema digest, its log would say so"
         self._end(_closed(text, failure))
 
@@ -336,18 +342,20 @@ class Stream:
     def send(self, frames: bytes) -> None:
         """Send whole frames, after anything that an interrupted call left over.
 
-        A signal handler's exception that interrupts the wait for the peer leaves the rest for the next call
-        or for `close()`: a frame is never torn.
+        A time-out, or a signal handler's exception, that ends the wait for the peer leaves the rest for the
+        next call or for `close()`: a frame is never torn.
 
         Raises:
+            TransportTimeout: this very program has to take received messages first, and does not; the text
+                says what was left of `frames`.
             ConnectionClosed: the connection is over; how much of `frames` the peer took is not known.
         """
         with self._send_lock:
-            self._flush()
+            self._flush("Nothing of this call was accepted: what an earlier one left waits, too.")
             self.raise_if_ended()
             self._ever_sent = True
             self._unsent = (memoryview(frames), [])
-            self._flush()
+            self._flush("What this call was to send is kept, and goes out with the next call or flush().")
             self._sent_since_drain += len(frames)
             if self._sent_since_drain < _DRAIN_EVERY:
                 return
@@ -355,18 +363,20 @@ class Stream:
         self.drain()
 
     def flush(self) -> None:
-        """Hand the kernel what an interrupted call left over."""
+        """Hand the kernel what an interrupted call left over; raises as `send` does."""
         with self._send_lock:
-            self._flush()
+            self._flush("What an earlier call left is kept.")
             self.raise_if_ended()
 
-    def _flush(self) -> None:
+    def _flush(self, on_stall: str) -> None:
+        stall = None
         while self._advance():
             self.raise_if_ended()
             try:
                 self._send_some()
             except BlockingIOError:
-                self._wait_writable()
+                stall = stall or Stall(self._stall_timeout)
+                self._wait_writable(stall, on_stall)
             except OSError as error:
                 self._unsent = (_NOTHING, [])
                 # What the peer sent before it went away is still there to be read, perhaps with the reason.
@@ -390,14 +400,23 @@ class Stream:
         view, sent = self._unsent
         sent.extend(map(self._sock.send, (view,), (_SEND_FLAGS,)))
 
-    def _wait_writable(self) -> None:
-        """Wait until the peer takes more, reading meanwhile unless another thread does."""
+    def _wait_writable(self, stall: Stall, on_stall: str) -> None:
+        """Wait until the peer takes more, reading meanwhile unless another thread does or a queue is full."""
         with self._lock:
             self._hand_out()
+            full = [sink for sink, _, _ in self._stuck]
+            # A message that is taken makes `held` smaller; one that fills its place makes the other number
+            # greater, for good: so the two together change with either.
+            held = sum(sink.waiting for sink in full)
+            progress = (len(self._unsent[0]), self._handed_out, held) if full else None
+            pause = stall.look(progress)
+            if pause == 0:
+                raise stall.error(self._name, full, on_stall) from None
             self._sender_waits = True
         try:
             mine = self._take_turn()
-            events = self._poll(select.POLLOUT | (select.POLLIN if mine else 0), self._wake_sender, None)
+            wanted = select.POLLOUT | (select.POLLIN if mine else 0)
+            events = wait_for(self._sock, wanted, self._wake_sender, pause)
             if mine and events & ~select.POLLOUT:
                 self._receive()
         finally:
@@ -441,6 +460,13 @@ class Stream:
             if alone:
                 self._send_lock.release()
 
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            # Nobody refers to it, so that no thread is in here; and what the kernel has is on its way.
+            for end in (self._sock, self._wake_reader, self._wake_sender):
+                end.close()
+            warnings.warn(f"unclosed {self._owner}", ResourceWarning, stacklevel=1, source=self)
+
     def _part(self, deadline: float) -> None:
         """Send the rest, then wait until the peer has read it all: closing earlier, with bytes of the peer's
         unread, would reset the connection and lose what is on its way."""
@@ -449,7 +475,7 @@ class Stream:
                 self._send_some()
             except BlockingIOError:
                 wanted = select.POLLIN | select.POLLOUT
-                events = self._poll(wanted, self._wake_sender, deadline - time.monotonic())
+                events = wait_for(self._sock, wanted, self._wake_sender, deadline - time.monotonic())
                 if events & ~select.POLLOUT and not self._discard():
                     return
         self._sock.shutdown(socket.SHUT_WR)
@@ -461,7 +487,8 @@ class Stream:
                 if self._all_read():
                     return
                 quiet = min(deadline, now + _QUIET_S)
-            if self._poll(select.POLLIN, self._wake_sender, quiet - now) and not self._discard():
+            readable = wait_for(self._sock, select.POLLIN, self._wake_sender, quiet - now)
+            if readable and not self._discard():
                 return
 
     def _discard(self) -> bool:
@@ -478,16 +505,6 @@ class Stream:
         except OSError:  # not every system tells for every kind of socket
             return False
         return count == bytes(len(count))
-
-
-def _offer(entries: list[tuple[Sink, Run, int]], force: bool) -> list[tuple[Sink, Run, int]]:
-    """Offer each sink the rest of its run; return what they did not take."""
-    left = []
-    for sink, run, start in entries:
-        taken = start + sink.offer(run, start, force=force)
-        if taken < run.count:
-            left.append((sink, run, taken))
-    return left
 
 
 def _closed(text: str, cause: BaseException | None) -> ConnectionClosed:

@@ -16,7 +16,7 @@ from mycelium_fast.codec.frames import MAX_ACCEPTED_PAYLOAD_SIZE, MAX_PAYLOAD_SI
 STREAMS: list[dict[str, Any]] = json.loads((ROOT / "tests/data/golden/malformed.json").read_text())["streams"]
 
 
-def scan(scanner: FrameScanner, pieces: list[bytes]) -> list[tuple[int, bytes]]:
+def scan(scanner: FrameScanner, pieces: list[Any]) -> list[tuple[int, bytes]]:
     return [
         (run.type_id, bytes(payload))
         for piece in pieces
@@ -133,6 +133,18 @@ def test_runs_keep_their_bytes_when_the_piece_is_reused() -> None:
     (run,) = FrameScanner().feed(buffer)
     buffer[:] = bytes(len(buffer))
     assert [bytes(payload) for payload in run.payloads()] == [b"abc"]
+
+
+@pytest.mark.parametrize("piece", [5, "text", None, [1, 2]])
+def test_what_is_not_bytes_is_refused(piece: Any) -> None:
+    with pytest.raises(TypeError):
+        FrameScanner().feed(piece)
+
+
+def test_a_piece_may_have_items_of_any_size() -> None:
+    data = memoryview(encode_frame(1, b"ab") * 2).cast("I")
+    scanner = FrameScanner()
+    assert scan(scanner, [b"", data[:1], data[1:]]) == [(1, b"ab"), (1, b"ab")]
 
 
 def test_the_end_within_a_frame_is_an_error() -> None:

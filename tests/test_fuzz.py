@@ -151,7 +151,7 @@ def test_the_fuzzer_reaches_every_reason(seeded: list[tuple[type[Any], list[byte
     assert reasons == {
         "decoded",
         "a payload",
-        "a count",
+        "a count over the capacity",
         "text that is not UTF-8",
         "a bool that is neither 0 nor 1",
     }

@@ -8,6 +8,8 @@ import pickle
 import re
 import sys
 import threading
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -150,6 +152,7 @@ def test_the_buffer_it_exports_is_its_payload_and_read_only(examples: ModuleType
     tick = examples.TradeTick(price=101_500, size=2_500)
     view = memoryview(tick)
     assert view == TICK_PAYLOAD
+    assert (view.format, view.ndim, view.shape, view.strides) == ("B", 1, (16,), (1,))
     assert view.readonly
     with pytest.raises(TypeError):
         view[0] = 1  # type: ignore[call-overload]
@@ -195,6 +198,10 @@ def test_wrong_arguments_get_pythons_own_error(
         ("a_f32", 1e39, EncodeError),
         ("a_f32", True, TypeError),
         ("a_f32", "1", TypeError),
+        ("a_f32", Decimal("1e400"), EncodeError),
+        ("a_f64", Decimal("1e400"), EncodeError),
+        ("a_f64", Decimal("sNaN"), EncodeError),
+        ("a_f64", Fraction(10**6000), EncodeError),
         ("a_f64", 10**400, EncodeError),
         ("a_f64", None, TypeError),
         ("a_bool", 1, TypeError),
@@ -207,6 +214,7 @@ def test_wrong_arguments_get_pythons_own_error(
         ("a_bytes", memoryview(b"abcd").cast("I"), TypeError),
         ("a_u256", b"short", EncodeError),
         ("a_u256", -1, EncodeError),
+        ("a_u256", -(2**300), EncodeError),
         ("a_u256", 2**256, EncodeError),
         ("a_u256", True, TypeError),
         ("a_string", "123456", EncodeError),
@@ -294,6 +302,8 @@ def test_numpy_numbers_and_arrays_are_taken(shapes: ModuleType) -> None:
         ("a_u8", numpy.array([7])),
         ("a_u8", numpy.float64(1)),
         ("a_bytes", numpy.array([5], dtype="u4")),
+        ("a_bytes", numpy.zeros(8, dtype="u1")[::2]),
+        ("a_bool", numpy.bool_(True)),
     ):
         with pytest.raises(TypeError):
             setattr(message, field, value)
@@ -371,7 +381,10 @@ def test_decoding_copies(examples: ModuleType) -> None:
     assert examples.TradeTick.from_bytes(memoryview(TICK_PAYLOAD)) == tick
 
 
-@pytest.mark.parametrize(("size", "offset"), [(16, 1), (15, 0), (0, 0), (16, 17), (40, -1), (40, 2**62)])
+@pytest.mark.parametrize(
+    ("size", "offset"),
+    [(16, 1), (15, 0), (0, 0), (16, 17), (40, -1), (40, 2**62), (40, 10**30), (40, -(10**30))],
+)
 def test_a_buffer_too_short_is_a_decode_error(examples: ModuleType, size: int, offset: int) -> None:
     with pytest.raises(DecodeError) as caught:
         examples.TradeTick.from_buffer(bytes(size), offset)
@@ -386,7 +399,6 @@ def test_a_decode_error_says_message_field_offset_and_reason(examples: ModuleTyp
     error = caught.value
     assert (error.message, error.field, error.offset) == ("TextMessage", "content", 45)
     assert error.reason
-    assert "257" in error.reason
     assert "256" in error.reason
     assert str(error) == f"TextMessage.content: {error.reason}, at offset 45"
     assert pickle.loads(pickle.dumps(error)).field == "content"
@@ -494,6 +506,21 @@ def test_names_that_python_has_taken_get_an_underscore(shapes: ModuleType) -> No
     assert shapes.Awkward(self=1, cdef=2, NULL=3, __private=4, int=5, __class___=6, from_=7) == message
 
 
+def test_objects_in_fresh_memory_are_counted_and_freed(compiled: bool) -> None:
+    # The debug allocator fills fresh memory with bytes that look like the count of an immortal object.
+    if not compiled:
+        return
+    code = (
+        "import sys\n"
+        "from mycelium_fast.example_messages import TradeTick\n"
+        "ticks = [TradeTick(n, n) for n in range(1000)]\n"
+        "ticks += TradeTick.decode_batch(TradeTick.encode_batch(ticks))\n"
+        "counts = {sys.getrefcount(tick) for tick in ticks}\n"
+        "assert len(counts) == 1 and 0 < min(counts) < 10, counts\n"
+    )
+    checked(sys.executable, "-c", code, PYTHONMALLOC="debug")
+
+
 def test_pattern_matching_by_name_and_position(examples: ModuleType) -> None:
     match examples.TradeTick(5, 6):
         case examples.TradeTick(price=price, size=6):
@@ -588,7 +615,7 @@ def test_the_definition_says_what_the_contract_says(examples: ModuleType) -> Non
         definition.size = 1
 
 
-def test_signatures_and_docstrings_are_there_for_people(examples: ModuleType) -> None:
+def test_signatures_and_docstrings_are_there_for_people(examples: ModuleType, compiled: bool) -> None:
     for name in (
         "from_bytes",
         "from_buffer",
@@ -602,6 +629,7 @@ def test_signatures_and_docstrings_are_there_for_people(examples: ModuleType) ->
         assert inspect.getdoc(function), name
         assert inspect.signature(function).parameters, name
     assert "trade" in (inspect.getdoc(examples.TradeTick) or "").lower()
+    assert "price" in inspect.signature(examples.TradeTick).parameters or not compiled
 
 
 def test_two_schemas_with_the_same_type_ids_live_in_one_process(

@@ -6,12 +6,13 @@ the use, whoever else can write to the buffer. What is said of bad bytes is the 
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+from cpython.number cimport PyNumber_Index
 from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
 from mycelium_fast.codec.arguments cimport argument_error, parse_arguments
-from mycelium_fast.codec.faults cimport decode_error, fault_error, rule_error
+from mycelium_fast.codec.faults cimport decode_error, fault_error, rule_error, type_name
 from mycelium_fast.codec.object cimport (
     MYC_KEYWORDS, PyMethodDef, myc_list_push, myc_list_with_room, new_message, payload_of,
 )
@@ -61,7 +62,7 @@ cdef inline object decode(const myc_spec *spec, const uint8_t *payload, Py_ssize
 cdef int view_of(const myc_spec *spec, function, value, Py_buffer *view) except -1:
     """Contiguous bytes of any bytes-like object; to be released."""
     if not PyObject_CheckBuffer(value):
-        raise argument_error(spec, function, f"takes a bytes-like object, got {type(value).__name__}")
+        raise argument_error(spec, function, f"takes a bytes-like object, got {type_name(value)}")
     return PyObject_GetBuffer(value, view, PyBUF_SIMPLE)
 
 
@@ -96,18 +97,17 @@ cdef object from_bytes(Definition self, PyObject *const *args, Py_ssize_t given,
 cdef object from_buffer(Definition self, PyObject *const *args, Py_ssize_t given, PyObject *kwnames):
     cdef const myc_spec *spec = self.spec
     cdef PyObject *values[3]
-    cdef Py_ssize_t offset
     cdef Py_buffer view
     parse_arguments(spec, "from_buffer", ("buffer", "offset", "validate"), 2, args, given, kwnames, values)
-    offset = 0 if values[1] == NULL else <object>values[1]
+    offset = 0 if values[1] == NULL else PyNumber_Index(<object>values[1])  # of any size, until it is compared
     validate = values[2] == NULL or <object>values[2]
     view_of(spec, "from_buffer", <object>values[0], &view)
     try:
-        if offset < 0 or view.len - offset < <Py_ssize_t>spec.size:
+        if offset < 0 or view.len - offset < spec.size:
             raise decode_error(
                 spec, -1, offset, f"a buffer of {view.len} bytes does not hold {spec.size} bytes from there"
             )
-        return decode(spec, <const uint8_t *>view.buf + offset, offset, validate)
+        return decode(spec, <const uint8_t *>view.buf + <Py_ssize_t>offset, offset, validate)
     finally:
         PyBuffer_Release(&view)
 
@@ -141,7 +141,7 @@ cdef object decode_batch(Definition self, PyObject *const *args, Py_ssize_t give
     validate = values[1] == NULL or <object>values[1]
     errors = None if values[2] == NULL else <object>values[2]
     if errors is not None and not isinstance(errors, list):
-        raise argument_error(spec, "decode_batch", f"takes a list as errors, got {type(errors).__name__}")
+        raise argument_error(spec, "decode_batch", f"takes a list as errors, got {type_name(errors)}")
     view_of(spec, "decode_batch", <object>values[0], &view)
     try:
         # Room for as many as there can be good ones.
@@ -179,7 +179,8 @@ cdef object array(Definition self, PyObject *const *args, Py_ssize_t given, PyOb
     dtype = self.described.numpy_dtype
     import numpy
 
-    view_of(spec, "array", <object>values[0], &view)
+    buffer = <object>values[0]
+    view_of(spec, "array", buffer, &view)
     try:
         size = myc_uniform_span(<const uint8_t *>view.buf, view.len, spec.type_id, spec.size)
         if size != view.len:
@@ -194,7 +195,7 @@ cdef object array(Definition self, PyObject *const *args, Py_ssize_t given, PyOb
     finally:
         PyBuffer_Release(&view)
     # (frombuffer itself takes no empty buffer.)
-    return numpy.frombuffer(<object>values[0], dtype) if size else numpy.empty(0, dtype)
+    return numpy.frombuffer(buffer, dtype) if size else numpy.empty(0, dtype)
 
 
 cdef PyMethodDef[4] FUNCTIONS

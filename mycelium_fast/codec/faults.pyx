@@ -26,13 +26,19 @@ cdef object place(const myc_field *field, Py_ssize_t index):
     return where if index < 0 else f"{where}[{index}]"
 
 
+cdef object type_name(value):
+    """The name of a value's type, with its module where it is not a builtin: `numpy.bool` is no `bool`."""
+    cls = type(value)
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
 cdef int wrong_type(const myc_field *field, Py_ssize_t index, expected, value) except -1:
-    raise TypeError(f"{place(field, index)}: expected {expected}, got {type(value).__name__}")
+    raise TypeError(f"{place(field, index)}: expected {expected}, got {type_name(value)}")
 
 
 cdef int out_of_range(const myc_field *field, Py_ssize_t index, int kind, value) except -1:
     if MYC_F32 <= kind <= MYC_F64:
-        bounds = "too large"
+        bounds = "out of range"
     elif kind == MYC_U256:
         bounds = "out of range 0..2**256-1"
     else:
@@ -44,14 +50,17 @@ cdef int out_of_range(const myc_field *field, Py_ssize_t index, int kind, value)
         shown = "the value"
     elif isinstance(value, int) and value.bit_length() > 300:
         shown = f"an int of {value.bit_length()} bits"  # too many digits to print, or to be of help
+    elif isinstance(value, (int, float)):
+        shown = repr(value)
     else:
-        shown = f"{value!r}"
+        shown = f"a {type_name(value)}"
     raise EncodeError(f"{place(field, index)}: {shown} is {bounds} for {KIND_NAMES[kind]}")
 
 
 cdef int wrong_size(const myc_field *field, Py_ssize_t index, Py_ssize_t given, expected, unit) except -1:
-    shown = "the value" if field.spec.confidential else f"{given} {unit}"
-    raise EncodeError(f"{place(field, index)}: {shown} given, the field takes {expected}")
+    shown = "the value does not fit" if field.spec.confidential else f"{given} {unit} given"
+    raise EncodeError(f"{place(field, index)}: {shown}, the field takes {expected} {unit}")
+
 
 # --- payloads received, and rules of the contract ------------------------------------------------------------
 
@@ -79,7 +88,7 @@ cdef object rule_error(const myc_spec *spec, int index, int number, value, Py_ss
     )
 
 
-cdef object decode_error(const myc_spec *spec, int index, Py_ssize_t offset, reason):
+cdef object decode_error(const myc_spec *spec, int index, offset, reason):
     message = spec.name.decode()
     field = spec.fields[index].name.decode() if index >= 0 else None
     place = message if field is None else f"{message}.{field}"
@@ -89,7 +98,7 @@ cdef object decode_error(const myc_spec *spec, int index, Py_ssize_t offset, rea
 cdef object fault_error(const myc_spec *spec, const myc_fault *fault, Py_ssize_t offset):
     cdef myc_field *field = &spec.fields[fault.field]
     if fault.reason == MYC_FAULT_COUNT:
-        reason = f"a count of {fault.detail}, over the capacity of {field.count}"
+        reason = f"a count over the capacity of {field.count}"
     elif fault.reason == MYC_FAULT_UTF8:
         reason = "text that is not UTF-8"
     else:

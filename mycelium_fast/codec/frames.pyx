@@ -12,6 +12,8 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
+from operator import index
+
 from mycelium_fast.errors import EncodeError, ProtocolError
 
 cdef extern from "wire.h":
@@ -43,6 +45,7 @@ def encode_frame(type_id, payload):
     cdef uint8_t *frame
     if isinstance(type_id, bool) or not hasattr(type(type_id), "__index__"):
         raise TypeError(f"encode_frame(): type_id is an int, got {type(type_id).__name__}")
+    type_id = index(type_id)
     if not 0 <= type_id <= 0xFFFF:
         raise EncodeError(f"encode_frame(): type id {type_id} is out of range 0..65535")
     if not PyObject_CheckBuffer(payload):
@@ -100,7 +103,7 @@ cdef class FrameScanner:
     cdef readonly Py_ssize_t max_payload_size
     cdef bytearray _partial
     cdef Py_ssize_t _wanted  # size that the partial frame must reach before it is worth looking at again
-    cdef object _error
+    cdef str _error
 
     def __init__(self, max_payload_size=MAX_ACCEPTED_PAYLOAD_SIZE):
         if not 0 <= max_payload_size <= 0xFFFFFFFF:
@@ -123,22 +126,22 @@ cdef class FrameScanner:
                 cannot be followed any further: every later call raises it again.
         """
         if self._error is not None:
-            raise self._error
+            raise ProtocolError(self._error)
+        if type(data) is not bytes:
+            data = bytes(memoryview(data))  # whatever its items are, and never of an int
         if self._partial:
             if len(self._partial) + len(data) < self._wanted:
                 self._partial += data
                 return []
             self._partial += data
             data = bytes(self._partial)
-        elif type(data) is not bytes:
-            data = bytes(data)
         runs = []
         used = self._split(data, runs)
         self._partial = bytearray(memoryview(data)[used:])
         if self._error is not None:
             self._partial.clear()
             if not runs:
-                raise self._error
+                raise ProtocolError(self._error)
         return runs
 
     def close(self):
@@ -148,7 +151,7 @@ cdef class FrameScanner:
             ProtocolError: within a frame, or after a frame that was refused.
         """
         if self._error is not None:
-            raise self._error
+            raise ProtocolError(self._error)
         if self._partial:
             raise ProtocolError(
                 f"the stream ended within a frame: {len(self._partial)} bytes of at least {self._wanted} had come"
@@ -165,7 +168,7 @@ cdef class FrameScanner:
             type_id = myc_load_u16(start + offset)
             length = myc_load_u32(start + offset + 2)
             if length > self.max_payload_size:
-                self._error = ProtocolError(
+                self._error = (
                     f"a frame of type id {type_id} declares a payload of {length} bytes; "
                     f"at most {self.max_payload_size} are accepted"
                 )

@@ -5,7 +5,8 @@ table of its fields (message.h). What messages do is here, once, driven by that 
 comparing, showing. Decoding is the subject of decode.pyx, a field's value that of values.pyx.
 """
 
-from cpython.buffer cimport PyBuffer_FillInfo
+cimport cython
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport Py_EQ, Py_NE, PyObject, PyTypeObject
@@ -17,6 +18,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from mycelium_fast.codec.arguments cimport argument_error, order_arguments, parse_arguments
 from mycelium_fast.codec.decode cimport Definition, broken_rule, check_rules, decoders
+from mycelium_fast.codec.faults cimport type_name
 from mycelium_fast.codec.object cimport (
     METH_NOARGS, MYC_KEYWORDS, Py_TYPE, PyCFunction_NewEx, PyDescr_NewGetSet, PyDescr_NewMethod, PyGetSetDef,
     PyMethodDef, PyType_Modified, PyUnicode_InternFromString, PyVectorcall_NARGS, frame_of, getter,
@@ -26,6 +28,7 @@ from mycelium_fast.codec.tables cimport MYC_ABI, MYC_HEADER_SIZE, MYC_U256, myc_
 from mycelium_fast.codec.values cimport get, put
 
 import sys
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from mycelium_fast.codec.definition import FieldDefinition, MessageDefinition
@@ -38,6 +41,7 @@ cdef extern from "values.h":
 ABI = MYC_ABI
 
 
+@cython.auto_pickle(False)
 cdef class Message:
     """Base class of every message: a mutable object whose memory is one frame.
 
@@ -47,7 +51,20 @@ cdef class Message:
     """
 
     def __getbuffer__(self, Py_buffer *view, int flags):
-        PyBuffer_FillInfo(view, self, payload_of(self), self.length, 1, flags)
+        # (Not PyBuffer_FillInfo, which would overwrite what Cython has put into view.obj.)
+        if flags & PyBUF_WRITABLE == PyBUF_WRITABLE:
+            raise BufferError("a message exports its payload read-only: set its fields, or take bytearray(message)")
+        view.obj = self
+        view.buf = payload_of(self)
+        view.len = self.length
+        view.readonly = True
+        view.itemsize = 1
+        view.format = <char *>b"B" if flags & PyBUF_FORMAT else NULL
+        view.ndim = 1
+        view.shape = &view.len if flags & PyBUF_ND else NULL
+        view.strides = &view.itemsize if flags & PyBUF_STRIDES == PyBUF_STRIDES else NULL
+        view.suboffsets = NULL
+        view.internal = NULL
 
     def __richcmp__(self, other, int op):
         if type(self) is not type(other) or (op != Py_EQ and op != Py_NE):
@@ -237,6 +254,8 @@ cdef object encode_batch(Definition self, PyObject *const *args, Py_ssize_t give
     cdef Py_ssize_t index, size = MYC_HEADER_SIZE + spec.size
     cdef uint8_t *position
     parse_arguments(spec, "encode_batch", ("messages",), 1, args, given, kwnames, values)
+    if not isinstance(<object>values[0], Iterable):
+        raise argument_error(spec, "encode_batch", f"takes a list of messages, got {type_name(<object>values[0])}")
     cdef tuple messages = tuple(<object>values[0])  # a copy of a list: another thread may change that
     frames = PyBytes_FromStringAndSize(NULL, size * PyTuple_GET_SIZE(messages))
     position = <uint8_t *>PyBytes_AS_STRING(frames)
@@ -259,6 +278,8 @@ cdef object from_dict(Definition self, PyObject *const *args, Py_ssize_t given, 
     cdef const myc_spec *spec = self.spec
     cdef PyObject *values[1]
     parse_arguments(spec, "from_dict", ("mapping",), 1, args, given, kwnames, values)
+    if not isinstance(<object>values[0], Mapping):
+        raise argument_error(spec, "from_dict", f"takes a mapping, got {type_name(<object>values[0])}")
     mapping = dict(<object>values[0])
     names = [field.name for field in self.described.fields]
     for name in names:

@@ -59,21 +59,21 @@ static inline PyObject *myc_new(const myc_spec *spec) {
     if (chain != NULL && (object = chain->first) != NULL) {
         chain->first = (PyObject *)Py_TYPE(object);
         chain->held--;
-    } else
-#endif
-    {
-        object = (PyObject *)PyObject_Malloc(myc_chain_index((size_t)type->tp_basicsize) * MYC_FREE_STEP);
-        if (object == NULL) return PyErr_NoMemory();
-    }
-#if defined(Py_REF_DEBUG) || defined(Py_GIL_DISABLED)
-    return PyObject_Init(object, type);
+#ifndef Py_REF_DEBUG
+        /* PyObject_Init without its two calls. For memory of a chain alone, where the count is 0: in fresh memory
+         * it may happen to look like that of an immortal object, and then Py_SET_REFCNT leaves it as it is. */
+        if (PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) Py_INCREF(type);
+        Py_SET_TYPE(object, type);
+        Py_SET_REFCNT(object, 1);
+        return object;
 #else
-    /* PyObject_Init without its two calls */
-    if (PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) Py_INCREF(type);
-    Py_SET_TYPE(object, type);
-    Py_SET_REFCNT(object, 1);
-    return object;
+        return PyObject_Init(object, type);
 #endif
+    }
+#endif
+    object = (PyObject *)PyObject_Malloc(myc_chain_index((size_t)type->tp_basicsize) * MYC_FREE_STEP);
+    if (object == NULL) return PyErr_NoMemory();
+    return PyObject_Init(object, type);
 }
 
 MYC_MAYBE_UNUSED static void myc_dealloc(PyObject *object) {

@@ -21,7 +21,6 @@ cdef extern from "message.h":
     ctypedef struct myc_fault:
         uint32_t field
         uint32_t offset
-        uint32_t detail
         int reason
 
     ctypedef struct myc_field:

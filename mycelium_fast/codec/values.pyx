@@ -16,7 +16,7 @@ from cpython.ref cimport Py_INCREF
 from cpython.sequence cimport PySequence_Check
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_Check, PyUnicode_DecodeUTF8
-from libc.math cimport isfinite
+from libc.math cimport isfinite, isinf
 from libc.string cimport memcpy, memset
 
 from mycelium_fast.codec.faults cimport out_of_range, place, wrong_size, wrong_type
@@ -44,7 +44,11 @@ cdef extern from *:
                     | (is_signed ? 0 : Py_ASNATIVEBYTES_UNSIGNED_BUFFER | Py_ASNATIVEBYTES_REJECT_NEGATIVE);
         unsigned char bytes[40];
         Py_ssize_t needed = PyLong_AsNativeBytes(value, bytes, (Py_ssize_t)size, flags);
-        if (needed < 0) return -1;
+        if (needed < 0) {
+            /* what a negative number gets that has to be unsigned */
+            if (PyErr_ExceptionMatches(PyExc_ValueError)) PyErr_SetString(PyExc_OverflowError, "negative");
+            return -1;
+        }
         if (needed > (Py_ssize_t)size) {
             PyErr_SetString(PyExc_OverflowError, "int too big to convert");
             return -1;
@@ -133,7 +137,9 @@ cdef int put_float(const myc_field *field, Py_ssize_t index, int kind, uint8_t *
             wrong_type(field, index, "float", value)
         try:
             number = PyFloat_AS_DOUBLE(PyNumber_Float(value))
-        except OverflowError:
+        except (OverflowError, ValueError):  # the latter from a Decimal's signalling NaN
+            return out_of_range(field, index, kind, value)
+        if isinf(number) and value != number:  # Decimal("1e400")
             return out_of_range(field, index, kind, value)
     if kind == MYC_F64:
         memcpy(memory, &number, 8)
@@ -168,7 +174,7 @@ cdef int get_bytes_view(const myc_field *field, Py_ssize_t index, value, Py_buff
         wrong_type(field, index, "bytes", value)
     try:
         PyObject_GetBuffer(value, view, PyBUF_ND)
-    except BufferError:
+    except (BufferError, ValueError):  # NumPy raises the latter
         wrong_type(field, index, "contiguous bytes", value)
     if view.ndim != 1 or view.itemsize != 1:
         PyBuffer_Release(view)

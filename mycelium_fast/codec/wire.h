@@ -57,7 +57,6 @@ enum {
 typedef struct {
     uint32_t field;  /* index of the field */
     uint32_t offset; /* of the fault, from the payload's start */
-    uint32_t detail; /* the count, or the byte */
     int reason;      /* MYC_FAULT_... */
 } myc_fault;
 
@@ -104,11 +103,10 @@ static inline size_t myc_utf8_span(const uint8_t *p, size_t size) {
     }
 }
 
-static inline int myc_fail(myc_fault *fault, uint32_t field, uint32_t offset, int reason, uint32_t detail) {
+static inline int myc_fail(myc_fault *fault, uint32_t field, uint32_t offset, int reason) {
     fault->field = field;
     fault->offset = offset;
     fault->reason = reason;
-    fault->detail = detail;
     return -1;
 }
 
@@ -116,7 +114,7 @@ static inline int myc_fail(myc_fault *fault, uint32_t field, uint32_t offset, in
 static inline int myc_check_bools(const uint8_t *payload, uint32_t offset, uint32_t count, uint32_t field,
                                   myc_fault *fault) {
     for (uint32_t i = 0; i < count; i++)
-        if (payload[offset + i] > 1) return myc_fail(fault, field, offset + i, MYC_FAULT_BOOL, payload[offset + i]);
+        if (payload[offset + i] > 1) return myc_fail(fault, field, offset + i, MYC_FAULT_BOOL);
     return 0;
 }
 
@@ -172,10 +170,10 @@ static inline int myc_check_string(uint8_t *payload, uint32_t offset, uint32_t s
                                    uint32_t field, int canonical, myc_fault *fault) {
     uint8_t *start = payload + offset;
     uint32_t count = myc_load_u16(start);
-    if (count > capacity) return myc_fail(fault, field, offset, MYC_FAULT_COUNT, count);
+    if (count > capacity) return myc_fail(fault, field, offset, MYC_FAULT_COUNT);
     size_t valid = myc_utf8_span(start + MYC_COUNT_HEADER, count);
     if (valid != count)
-        return myc_fail(fault, field, offset + MYC_COUNT_HEADER + (uint32_t)valid, MYC_FAULT_UTF8, 0);
+        return myc_fail(fault, field, offset + MYC_COUNT_HEADER + (uint32_t)valid, MYC_FAULT_UTF8);
     if (canonical) myc_zero_unused(start, MYC_COUNT_HEADER, count, size);
     return 0;
 }
@@ -185,7 +183,7 @@ static inline int myc_check_vec(uint8_t *payload, uint32_t offset, uint32_t size
                                 int canonical, myc_fault *fault) {
     uint8_t *start = payload + offset;
     uint32_t count = myc_load_u16(start);
-    if (count > capacity) return myc_fail(fault, field, offset, MYC_FAULT_COUNT, count);
+    if (count > capacity) return myc_fail(fault, field, offset, MYC_FAULT_COUNT);
     if (bools && myc_check_bools(payload, offset + contents, count, field, fault)) return -1;
     if (canonical) myc_zero_unused(start, contents, (size_t)count * element_size, size);
     return 0;

@@ -9,7 +9,7 @@ import math
 from typing import Final
 
 from ..contracts.layout import FieldLayout, MessageLayout
-from ..contracts.model import Rule
+from ..contracts.model import Message, Rule
 from ..contracts.types import U256, Scalar, String, Vec
 
 __all__ = ["FILTERS"]
@@ -66,6 +66,12 @@ def has_check(item: MessageLayout) -> bool:
     """Whether a payload can be wrong, or have bytes to set to zero."""
     counted = any(isinstance(field.field.type, (String, Vec)) for field in item.fields)
     return counted or bool(item.padding) or any(element_kind(field) == "MYC_BOOL" for field in item.fields)
+
+
+def class_docstring(message: Message) -> str:
+    """The description after a signature, in the form in which C functions have theirs for `inspect`."""
+    fields = ", ".join(field.python_name for field in message.fields)
+    return f"{message.python_name}({fields})\n--\n\n{message.description.strip() or message.name}"
 
 
 def rule_pairs(rules: tuple[Rule, ...]) -> tuple[tuple[str, object], ...]:
@@ -141,6 +147,7 @@ def _c_double(value: float) -> str:
 #: Under these names the templates have them.
 FILTERS: Final = {
     "broken": broken,
+    "class_docstring": class_docstring,
     "element_kind": element_kind,
     "has_check": has_check,
     "has_rules": has_rules,

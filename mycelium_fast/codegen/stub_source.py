@@ -60,6 +60,13 @@ def setter(field: Field, message: Message) -> str:
     return f"    def {field.python_name}(\n        {arguments}\n    ) -> None: ..."
 
 
+def to_tuple(message: Message) -> str:
+    """The line that types `to_tuple()`; empty where it would be too long, and the base class's has to do."""
+    values = spelled(f"tuple[{', '.join(_read(field.type) for field in message.fields)}]", message)
+    line = f"    def to_tuple(self) -> {values}: ..."
+    return line if len(line) <= _LINE_LENGTH else ""
+
+
 def uses(layouts: list[MessageLayout]) -> set[str]:
     """The private names that the annotations of some messages use."""
     text = " ".join(_write(place.field.type) for item in layouts for place in item.fields)
@@ -96,6 +103,7 @@ FILTERS: Final = {
     "receiver": receiver,
     "setter": setter,
     "spelled": spelled,
+    "to_tuple": to_tuple,
     "uses": uses,
     "write_type": write_type,
 }

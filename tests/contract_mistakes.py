@@ -629,6 +629,25 @@ ERRORS = [
     ),
 ]
 
+ERRORS += [
+    Case(
+        "capacity that is misspelt",
+        rules("String", "- min_length: 40\n- »max_lenght: 64"),
+        "Tick.a: the rule 'max_lenght' is unknown; did you mean 'max_length'? "
+        "The capacity, and with it the layout, depends on it",
+    ),
+    Case(
+        "type id by another name",
+        "messages:\n  Tick:\n    »type_id: 1200\n    domain: D\n    fields: {}\n",
+        "Tick: the key tlv_type is missing; did you mean it by 'type_id'?",
+    ),
+    Case(
+        "domain by another name",
+        "messages:\n  Tick:\n    tlv_type: 1200\n    »topic: d\n    fields: {}\n",
+        "Tick: the key domain is missing; did you mean it by 'topic'?",
+    ),
+]
+
 WARNINGS = [
     Case("no message in messages", "messages: »{}\n", "the file has no messages"),
     Case(
@@ -684,14 +703,26 @@ WARNINGS = [
         "Tick: the payload takes 4259784 bytes; older peers refuse more than 4194304",
     ),
     Case(
-        "rule that needs context",
+        "rule that is not known",
         rules("u64", "- »monotonic: true"),
-        "Tick.a: the rule 'monotonic' needs context and is not checked here",
+        "Tick.a: the rule 'monotonic' is not one that is checked here; kept as metadata",
     ),
     Case(
         "rule that is misspelt",
         rules("String", "- »min_lenght: 3"),
-        "Tick.a: the rule 'min_lenght' needs context and is not checked here; did you mean 'min_length'?",
+        "Tick.a: the rule 'min_lenght' is not one that is checked here; kept as metadata; "
+        "did you mean 'min_length'?",
+    ),
+    Case(
+        "capacity that is misspelt where it means nothing",
+        rules("u8", "- »max_lenght: 3"),
+        "Tick.a: the rule 'max_lenght' is not one that is checked here; kept as metadata; "
+        "did you mean 'max_length'?",
+    ),
+    Case(
+        "key of a field by another name",
+        field("type: u8\n»rules: [{min: 3}]"),
+        "Tick.a: the key 'rules' is unknown and ignored; did you mean 'validation'?",
     ),
     Case(
         "rule for another type",

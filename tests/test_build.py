@@ -43,9 +43,21 @@ def test_a_module_is_built_with_its_stub_below_the_given_directory(contracts: Pa
     out = tmp_path / "out"
     built = build_module(contracts, "trading.messages", out)
     assert built == out / "trading" / f"messages{SUFFIX}"
-    assert sorted(path.name for path in built.parent.iterdir()) == [built.name, "messages.pyi"]
+    assert sorted(path.name for path in built.parent.iterdir()) == [built.name, "messages.pyi", "py.typed"]
     code = "from trading.messages import Tick; print(Tick.__module__, Tick(price=7, note='x'))"
     assert checked(sys.executable, "-c", code, cwd=out) == "trading.messages Tick(price=7, note='x')\n"
+
+
+def test_a_package_that_has_types_keeps_its_marker_and_a_lone_module_gets_none(
+    contracts: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "py.typed").write_text("partial\n")
+    build_module(contracts, "shop.deep.messages", tmp_path)
+    assert (tmp_path / "shop" / "py.typed").read_text() == "partial\n"
+    assert not (tmp_path / "shop" / "deep" / "py.typed").exists()
+    built = build_module(contracts, "messages", tmp_path / "out")
+    assert sorted(path.name for path in built.parent.iterdir()) == [built.name, "messages.pyi"]
 
 
 def test_the_steps_are_reported_in_order(contracts: Path, tmp_path: Path) -> None:
@@ -81,6 +93,7 @@ def test_without_a_compiler_the_error_names_what_to_install_and_the_plain_python
         build_module(contracts, "messages", tmp_path / "out")
     assert "apt install gcc python3-dev" in str(caught.value)
     assert f"mycelium codegen {contracts} --python-out messages.py" in str(caught.value)
+    assert f"mycelium_fast.load({str(contracts)!r}, compiled=False)" in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 

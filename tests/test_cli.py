@@ -83,6 +83,61 @@ def test_a_dash_is_standard_output(directory: Path) -> None:
     assert "wrote m.py" in result.stderr
 
 
+def test_the_contracts_file_is_no_output_under_a_link_either(directory: Path) -> None:
+    (directory / "messages.py").symlink_to("contracts.yaml")
+    result = mycelium("codegen", "contracts.yaml", "--python-out", "messages.py", "--force")
+    assert result.exit_code == 2
+    assert (directory / "contracts.yaml").read_text() == CONTRACTS
+
+
+def test_a_file_that_was_not_generated_is_overwritten_by_force_alone(directory: Path) -> None:
+    (directory / "m.py").write_text("print('mine')\n")
+    arguments = ("codegen", "contracts.yaml", "--stub-out", "m.pyi", "--python-out", "m.py")
+    result = mycelium(*arguments)
+    assert result.exit_code == 1
+    assert "m.py was not generated" in result.stderr
+    assert "--force" in result.stderr
+    assert (directory / "m.py").read_text() == "print('mine')\n"
+    assert not (directory / "m.pyi").exists()
+    assert mycelium(*arguments, "--force").exit_code == 0
+    assert "class Tick" in (directory / "m.py").read_text()
+
+
+def test_an_empty_file_and_one_of_another_version_are_overwritten(directory: Path) -> None:
+    (directory / "m.py").touch()
+    first = "# Generated from old.yaml by mycelium-fast, do not edit.\r\n# sha256 00\r\n"
+    (directory / "m.pyi").write_bytes(first.encode())
+    result = mycelium("codegen", "contracts.yaml", "--stub-out", "m.pyi", "--python-out", "m.py")
+    assert result.stdout == "wrote m.pyi\nwrote m.py\n"
+
+
+def test_an_output_that_is_no_file_or_a_link_is_written_and_not_replaced(directory: Path) -> None:
+    (directory / "link.py").symlink_to("real.py")
+    os.mkfifo("pipe")
+    # Open at both ends, so that neither waits for the other.
+    descriptor = os.open("pipe", os.O_RDWR | os.O_NONBLOCK)
+    try:
+        result = mycelium("codegen", "contracts.yaml", "--python-out", "link.py", "--stub-out", "pipe")
+        assert result.exit_code == 0, result.output
+        assert os.read(descriptor, 65536).startswith(b"# Generated from contracts.yaml")
+    finally:
+        os.close(descriptor)
+    assert (directory / "link.py").is_symlink()
+    assert "class Tick" in (directory / "real.py").read_text()
+    assert (directory / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["codegen", "contracts.yaml", "--python-out", "m.py"], ["build", "contracts.yaml", "--module", "m"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_quiet_prints_nothing_where_all_goes_well(arguments: list[str]) -> None:
+    assert mycelium(*arguments, "-q").output == ""
+    assert mycelium(*arguments, "--quiet").exit_code == 0
+    assert WARNING in mycelium(*arguments).stderr
+
+
 def test_directories_of_outputs_are_made(directory: Path) -> None:
     assert mycelium("codegen", "contracts.yaml", "--python-out", "a/b/m.py").exit_code == 0
     assert (directory / "a" / "b" / "m.py").is_file()
@@ -108,11 +163,22 @@ def test_the_alias_is_the_same_command(directory: Path) -> None:
         ),
         (["codegen", "contracts.yaml", "--python-out", "x", "--stub-out", "x"], "Two outputs are to go to x"),
         (["codegen", "contracts.yaml", "--python-out", "-", "--stub-out", "-"], "to go to standard output"),
+        (
+            ["codegen", "contracts.yaml", "--python-out", "./a/../x", "--stub-out", "x"],
+            "Two outputs are to go to ./a/../x (x is the same file)",
+        ),
+        (["codegen", "contracts.yaml", "--python-out", "./contracts.yaml"], "is the contracts file itself"),
+        (
+            ["codegen", "contracts.yaml", "--force", "--python-out", "contracts.yaml"],
+            "is the contracts file itself",
+        ),
         (["codegen", "contracts.yaml", "--test-out", "x", "--module", "a b"], "is no dotted Python name"),
         (["build", "contracts.yaml"], "--module"),
         (["build", "contracts.yaml", "--module", "a-b"], "is no module name"),
         (["check", "contracts.yaml"], "FILE"),
-        (["chekc"], "No such command"),
+        (["chekc"], "No such command 'chekc'. Did you mean 'check'?"),
+        (["bridg"], "No such command 'bridg'. Did you mean 'bridge'?"),
+        (["xyzzy"], "No such command 'xyzzy'. There are bridge, build,"),
     ],
 )
 def test_a_command_line_that_makes_no_sense_exits_with_2(arguments: list[str], text: str) -> None:
@@ -147,7 +213,7 @@ def test_every_mistake_in_the_contracts_is_printed_with_its_place(
 def test_a_contracts_file_that_is_not_there_is_an_error_without_a_traceback() -> None:
     result = mycelium("codegen", "missing.yaml", "--python-out", "m.py")
     assert result.exit_code == 1
-    assert result.stderr.startswith("missing.yaml:0:0: ")
+    assert result.stderr.startswith("missing.yaml: cannot read the contracts file: ")
     assert "Traceback" not in result.stderr
 
 
@@ -221,6 +287,7 @@ def test_check_accepts_what_codegen_and_build_made(directory: Path) -> None:
     result = mycelium("check", "contracts.yaml", *OUTPUTS.values(), f"m{SUFFIX}")
     assert result.exit_code == 0, result.output
     assert result.stdout == "5 files up to date with contracts.yaml\n"
+    assert result.stderr == ""
 
 
 def test_check_exits_with_1_on_drift_and_says_where(directory: Path) -> None:
@@ -232,6 +299,7 @@ def test_check_exits_with_1_on_drift_and_says_where(directory: Path) -> None:
     result = mycelium("check", "contracts.yaml", "m.py", "m.pyi")
     assert result.exit_code == 1
     assert f"m.py:{number}:" in result.stderr
+    assert WARNING in result.stderr
     assert "m.pyi" not in result.stderr
 
 
@@ -244,6 +312,20 @@ def test_check_sees_changed_contracts_in_every_kind_of_file(directory: Path) -> 
     assert result.exit_code == 1
     for name in files:
         assert any(line.startswith(name) for line in result.stderr.splitlines()), name
+
+
+def test_a_codec_that_is_not_compiled_is_an_error_without_a_traceback() -> None:
+    code = """
+import importlib, sys
+def import_module(name):
+    raise ImportError("the codec is not compiled: run make", name="mycelium_fast.codec")
+from mycelium_fast.cli.main import main
+importlib.import_module = import_module
+main(["bridge"])
+"""
+    result = run(sys.executable, "-c", code)
+    assert result.returncode == 1
+    assert result.stderr == "error: the codec is not compiled: run make\n"
 
 
 def test_help_names_every_command_and_imports_none() -> None:

@@ -351,6 +351,19 @@ def test_rule_that_says_nothing_is_none(rule: str) -> None:
     assert (field.rules, field.context_rules) == ((), ())
 
 
+@pytest.mark.parametrize(
+    ("type_", "rule", "limit"),
+    [
+        ("f32", "max: 1.0e+39", 3.4028234663852886e38),
+        ("f32", "min: -1.0e+39", -3.4028234663852886e38),
+    ],
+)
+def test_a_limit_beyond_a_float_type_still_refuses_nan_and_infinity(
+    type_: str, rule: str, limit: float
+) -> None:
+    assert checked(load_field(type_, rule)) == [(rule[:3], limit)]
+
+
 def test_limit_of_an_f32_is_an_f32() -> None:
     # 0.1 as f32 is a little more than 0.1 as f64; `max: 0.1` must let it through.
     assert checked(load_field("f32", "max: 0.1")) == [("max", 0.10000000149011612)]

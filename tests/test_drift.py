@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import golden
@@ -64,6 +65,27 @@ def test_lines_at_the_end_are_found(market: Contracts, tmp_path: Path) -> None:
     assert "goes on with 'x = 1'" in one.reason
     assert other.line == len(text)
     assert other.reason.startswith("ends where ")
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "reason"),
+    [
+        (lambda text: text + "x = 1", 1, "goes on with 'x = 1' where it should end"),
+        (lambda text: text + "\n", 1, "goes on with '' where it should end"),
+        (lambda text: text.removesuffix("\n"), 0, "has no line feed after "),
+        (lambda text: text.removesuffix("\n") + "  # mine", 0, "expected "),
+    ],
+    ids=["unterminated line", "empty line", "no line feed", "unterminated comment"],
+)
+def test_a_last_line_that_nothing_ends_counts_too(
+    market: Contracts, tmp_path: Path, change: Callable[[str], str], line: int, reason: str
+) -> None:
+    path = write(tmp_path, "messages.py", market)
+    text = path.read_text()
+    path.write_text(change(text))
+    (drift,) = check(market, [path])
+    assert drift.line == text.count("\n") + line
+    assert drift.reason.startswith(reason)
 
 
 def test_another_version_of_the_contracts_is_named_by_both_digests(market: Contracts, tmp_path: Path) -> None:

@@ -291,6 +291,57 @@ def test_warnings_about_the_contracts_are_printed_in_the_build(project: Path, tm
     assert "warning: contracts.yaml:7:" in output
 
 
+def warnings_of(output: str) -> list[str]:
+    start = "warning: pyproject.toml: "
+    lines = [line.strip().removeprefix(start) for line in output.splitlines() if start in line]
+    return sorted(set(lines))
+
+
+def test_a_project_that_does_not_depend_on_this_package_is_warned(project: Path, tmp_path: Path) -> None:
+    text = PYPROJECT.replace('dependencies = ["mycelium-fast"]\n', "")
+    (project / "pyproject.toml").write_text(text)
+    _, output = build_wheel(project, tmp_path / "dist")
+    assert warnings_of(output) == [
+        "the project's dependencies do not name mycelium-fast, which trading.messages needs to be imported: "
+        'add dependencies = ["mycelium-fast"] to [project]'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "files"),
+    [
+        ("dependencies = [\"Mycelium_Fast[numpy] >= 0; python_version > '3'\"]", {}),
+        ('dynamic = ["dependencies"]', {"setup.cfg": "[options]\ninstall_requires = mycelium.fast>=0\n"}),
+        (
+            'dynamic = ["dependencies"]\n[tool.setuptools.dynamic]\ndependencies = {file = "needs.txt"}',
+            {"needs.txt": "other\nmycelium-fast\n"},
+        ),
+    ],
+    ids=["in pyproject.toml", "in setup.cfg", "in a file"],
+)
+def test_a_dependency_is_found_wherever_the_project_has_it(
+    project: Path, tmp_path: Path, dependencies: str, files: dict[str, str]
+) -> None:
+    for name, text in files.items():
+        (project / name).write_text(text)
+    text = PYPROJECT.replace('dependencies = ["mycelium-fast"]', dependencies)
+    (project / "pyproject.toml").write_text(text)
+    _, output = build_wheel(project, tmp_path / "dist")
+    assert warnings_of(output) == []
+
+
+def test_a_module_outside_the_projects_packages_is_warned_of(project: Path, tmp_path: Path) -> None:
+    (project / "fleet").mkdir()
+    (project / "fleet" / "__init__.py").touch()
+    text = PYPROJECT.replace('"trading.messages"', '"flet.messages"')
+    (project / "pyproject.toml").write_text(text)
+    _, output = build_wheel(project, tmp_path / "dist")
+    assert warnings_of(output) == [
+        "tool.mycelium.modules names 'flet.messages', but the project has no package 'flet'; "
+        "did you mean 'fleet.messages'?"
+    ]
+
+
 TABLE = "[[tool.mycelium.modules]]\n"
 MISTAKES = {
     "no name": (TABLE + 'contracts = "contracts.yaml"', "entry 1) has no 'name'"),

@@ -183,6 +183,7 @@ def test_a_failed_build_leaves_no_entry(tmp_path: Path, own_cache: Path) -> None
     result = run(sys.executable, "-c", LOAD, path, CC="/no/such/cc")
     assert result.returncode == 1
     assert "BuildError: no C compiler" in result.stderr
+    assert f"mycelium_fast.load({str(path)!r}, compiled=False)" in result.stderr
     assert entries(own_cache) == []
 
 

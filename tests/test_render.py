@@ -274,9 +274,39 @@ def ruff(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True)
 
 
-def test_generated_files_are_formatted(generated: Path) -> None:
-    done = ruff("format", "--isolated", "--diff", "--line-length", "110", generated)
+def switched_on(generated: Path, directory: Path) -> Path:
+    """The same files without the comment that has formatters leave them alone."""
+    for path in generated.rglob("*.py*"):
+        copy = directory / path.relative_to(generated)
+        copy.parent.mkdir(exist_ok=True)
+        text = path.read_text()
+        copy.write_text(text.replace("\n# fmt: off\n", "\n", 1))
+    return directory
+
+
+def test_generated_files_are_formatted(generated: Path, tmp_path: Path) -> None:
+    directory = switched_on(generated, tmp_path)
+    done = ruff("format", "--isolated", "--diff", "--line-length", "110", directory)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+def test_a_users_formatter_leaves_generated_modules_alone(generated: Path) -> None:
+    files = [path for path in generated.rglob("*.py") if path.name in ("messages.py", "test_messages.py")]
+    assert len(files) > 10
+    done = ruff("format", "--isolated", "--check", "--line-length", "60", *files)
+    assert done.returncode == 0, done.stdout
+
+
+def test_generated_modules_pass_a_strict_type_checker(generated: Path, tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    for name in ("messages.py", "test_messages.py"):  # without the stub, which would be checked instead
+        shutil.copy(generated / "torture.yaml" / name, tmp_path)
+    for version in ("3.10", "3.13"):
+        command = [sys.executable, "-m", "mypy", "--strict", "--python-version", version]
+        done = subprocess.run(
+            [*command, "messages.py", "test_messages.py"], capture_output=True, text=True, cwd=tmp_path
+        )
+        assert done.stdout == "Success: no issues found in 2 source files\n", done.stderr
 
 
 def test_generated_files_pass_the_linter(generated: Path) -> None:
@@ -323,8 +353,8 @@ def test_the_generated_tests_pass(generated: Path, name: str) -> None:
     ("before", "after"),
     [
         (
-            'return value.to_bytes(self.size, "little", signed=self.signed)',
-            'return value.to_bytes(self.size, "big")',
+            'return number.to_bytes(self.size, "little", signed=self.signed)',
+            'return number.to_bytes(self.size, "big")',
         ),
         ("payload[start:end] = data[start:end]", "payload[start:end] = bytes(end - start)"),
         ("payload = bytearray(self.definition.size)", "payload = bytearray(data)"),

@@ -27,7 +27,8 @@ __all__ = ["command", "progress_display"]
     show_default=True,
     help="Where packages begin: the directory that will be on sys.path.",
 )
-def command(contracts: str, module: str, out: str) -> None:
+@click.option("-q", "--quiet", is_flag=True, help="Print errors alone: no warnings, no progress.")
+def command(contracts: str, module: str, out: str, quiet: bool) -> None:
     """Compile CONTRACTS into an extension module, with its type stub beside it.
 
     A package has an easier way: [[tool.mycelium.modules]] in its pyproject.toml.
@@ -38,13 +39,15 @@ def command(contracts: str, module: str, out: str) -> None:
         check_module_name(module)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--module") from None
-    model = load_contracts(contracts)
+    model = load_contracts(contracts, quiet=quiet)
+    display = contextlib.nullcontext(None) if quiet else progress_display(f"{contracts} -> {module}")
     try:
-        with progress_display(f"{contracts} -> {module}") as progress:
+        with display as progress:
             built = build_module(model, module, out, progress=progress)
     except OSError as error:
         raise click.FileError(error.filename or out, error.strerror) from None
-    click.echo(f"built {built} and {built.parent / module.rpartition('.')[2]}.pyi")
+    if not quiet:
+        click.echo(f"built {built} and {built.parent / module.rpartition('.')[2]}.pyi")
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from mycelium_fast.cli.codegen import load_contracts
+from mycelium_fast.cli.main import show_problems
 
 __all__ = ["command"]
 
@@ -17,13 +18,16 @@ def command(ctx: click.Context, contracts: str, files: tuple[str, ...]) -> None:
     """See whether each generated FILE is up to date with CONTRACTS.
 
     Python files, stubs, Cython files and compiled modules are recognised by their names and first lines.
-    Exits with 1 if any is not, and says where.
+    Exits with 1 if any is not, and says where. Warnings about the contracts are shown then alone: those of
+    files that are up to date were shown when the files were generated.
     """
     from mycelium_fast.codegen.drift import check
 
-    drifts = check(load_contracts(contracts), files)
-    for drift in drifts:
-        click.echo(str(drift), err=True)
+    model = load_contracts(contracts, quiet=True)
+    drifts = check(model, files)
     if drifts:
+        show_problems(contracts, model.warnings, "warning")
+        for drift in drifts:
+            click.echo(str(drift), err=True)
         ctx.exit(1)
     click.echo(f"{len(files)} file{'s' * (len(files) != 1)} up to date with {contracts}")

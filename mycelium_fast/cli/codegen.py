@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ __all__ = ["command", "load_contracts"]
     metavar="NAME",
     help="The module that the pytest file imports; default: the stem of --python-out or --cython-out.",
 )
+@click.option("--force", is_flag=True, help="Overwrite files that were not generated, too.")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors alone: no warnings, no names of files.")
 def command(
     contracts_file: str | None,
     contracts: str | None,
@@ -35,11 +38,13 @@ def command(
     python_out: str | None,
     test_out: str | None,
     module: str | None,
+    force: bool,
+    quiet: bool,
 ) -> None:
     """Generate source files from CONTRACTS.
 
     A file name of - is standard output. Files appear whole or not at all, and one that is up to date
-    already is left alone.
+    already is left alone. A file that was not generated is overwritten with --force alone.
     """
     from mycelium_fast.codegen.render import Language, render
 
@@ -58,29 +63,32 @@ def command(
             "Nothing to generate: give one or more of --cython-out, --stub-out, --python-out, --test-out."
         )
     names = [output for _, output in outputs]
-    for name in names:
-        if names.count(name) > 1:
-            raise click.UsageError(f"Two outputs are to go to {'standard output' if name == '-' else name}.")
-    model = load_contracts(file)
+    _see_that_each_is_its_own(names, file)
+    model = load_contracts(file, quiet=quiet)
     try:
         # All of them before the first is written: an error leaves every file as it was.
         rendered = [(output, render(model, language, module=module)) for language, output in outputs]
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    if not force:
+        for name in names:
+            _see_that_it_may_go(name)
     for output, text in rendered:
         if output == "-":
             click.echo(text, nl=False)
-        else:
-            report = "wrote" if _write(Path(output), text.encode()) else "up to date:"
-            click.echo(f"{report} {output}", err="-" in names)
+            continue
+        written = _write(_target(output), output, text.encode())
+        if not quiet:
+            click.echo(f"{'wrote' if written else 'up to date:'} {output}", err="-" in names)
 
 
-def load_contracts(file: str) -> Contracts:
-    """Load a contracts file and show its warnings on stderr."""
+def load_contracts(file: str, *, quiet: bool = False) -> Contracts:
+    """Load a contracts file and show its warnings on stderr, unless `quiet`."""
     from mycelium_fast.contracts import load
 
     model = load(file)
-    show_problems(file, model.warnings, "warning")
+    if not quiet:
+        show_problems(file, model.warnings, "warning")
     return model
 
 
@@ -93,20 +101,62 @@ def _one(argument: str | None, option: str | None) -> str:
     return file
 
 
-def _write(path: Path, data: bytes) -> bool:
+def _target(name: str) -> Path:
+    """The file that an output goes to: a symbolic link stays one, and its target is written."""
+    return Path(os.path.realpath(name))
+
+
+def _see_that_each_is_its_own(names: list[str], contracts: str) -> None:
+    """Refuse outputs that would overwrite each other, or the contracts file, by whatever name."""
+    seen: dict[Path | str, str] = {}
+    for name in names:
+        key = name if name == "-" else _target(name)
+        if key in seen:
+            other = "" if seen[key] == name else f" ({seen[key]} is the same file)"
+            place = "standard output" if name == "-" else name
+            raise click.UsageError(f"Two outputs are to go to {place}{other}.")
+        seen[key] = name
+        if name != "-" and _same(name, contracts):
+            raise click.UsageError(f"The output {name} is the contracts file itself; name another file.")
+
+
+def _same(first: str, second: str) -> bool:
+    try:
+        return os.path.samefile(first, second)
+    except OSError:  # one of them is not there
+        return False
+
+
+def _see_that_it_may_go(name: str) -> None:
+    """Refuse to overwrite what somebody wrote."""
+    from mycelium_fast.codegen.drift import is_generated
+
+    if name == "-" or not (path := _target(name)).is_file():
+        return
+    try:
+        with path.open("rb") as file:
+            first = file.readline(1000)
+    except OSError as error:
+        raise click.FileError(name, error.strerror) from None
+    if first and not is_generated(first):
+        raise click.ClickException(
+            f'{name} was not generated: it does not begin with a line "Generated from ..., do not edit". '
+            "Nothing was written. Name another file, or overwrite it with --force."
+        )
+
+
+def _write(path: Path, name: str, data: bytes) -> bool:
     """Write a file; False if it has these contents already, so that nobody builds again for nothing."""
     from mycelium_fast.codegen.compile import replace_file
 
     try:
-        if path.read_bytes() == data:
+        if path.is_file() and path.read_bytes() == data:
             return False
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise click.FileError(str(path), error.strerror) from None
-    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, data)
+        if path.is_file() or not path.exists():
+            replace_file(path, data)
+        else:
+            path.write_bytes(data)  # a pipe or /dev/null, which is no file to replace
     except OSError as error:
-        raise click.FileError(str(path), error.strerror) from None
+        raise click.FileError(name, error.strerror) from None
     return True

@@ -6,6 +6,7 @@ command by the name of `command`.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from collections.abc import Iterable
 from typing import Any, Final, NoReturn
@@ -39,6 +40,15 @@ class LazyGroup(click.Group):
         command: click.Command = importlib.import_module(f"mycelium_fast.cli.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0].lower(), COMMANDS, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(sorted(COMMANDS))}."
+            ctx.fail(f"No such command {args[0]!r}. {hint}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(sorted(COMMANDS.items()))
@@ -52,6 +62,9 @@ class LazyGroup(click.Group):
         except MyceliumError as error:
             _fail(ctx, str(error))
         except ImportError as error:
+            # Raised by the codec itself where it is not compiled, with what to do.
+            if error.name == "mycelium_fast.codec":
+                _fail(ctx, error.msg)
             # An optional dependency; an import of our own that fails is a defect and shows as one.
             if error.name is None or error.name.partition(".")[0] == "mycelium_fast":
                 raise
@@ -73,7 +86,7 @@ def show_problems(file: str, problems: Iterable[tuple[int, int, str]], kind: str
     """
     colour = "red" if kind == "error" else "yellow"
     for line, column, text in problems:
-        place = click.style(f"{file}:{line}:{column}:", bold=True)
+        place = click.style(f"{file}:{line}:{column}:" if line else f"{file}:", bold=True)
         label = "" if kind == "error" else click.style(f"{kind}: ", fg=colour)
         click.echo(f"{place} {label}{click.style(text, fg=colour)}", err=True)
 

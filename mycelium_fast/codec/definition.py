@@ -47,7 +47,7 @@ class FieldDefinition:
         element: type of the elements of an array or `Vec`; None otherwise.
         count: elements of an array, capacity of a `Vec` or `String`, bytes of a `[u8; N]`; else 1.
         rules: name and limit of each rule that is checked.
-        context_rules: the same of rules that need context, which nothing here checks.
+        context_rules: the same of rules that are not checked here.
     """
 
     name: str

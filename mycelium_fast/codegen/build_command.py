@@ -7,12 +7,14 @@ project's build directory, in an editable install too.
 
 from __future__ import annotations
 
+import difflib
 import logging
+import re
 import shutil
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from setuptools import Distribution, Extension
 from setuptools.errors import CompileError
@@ -28,8 +30,6 @@ else:
     _BuildExt = object
 
 __all__ = ["ContractsExtension", "CythonExtension", "use_build_command"]
-
-_MARKER: Final = "py.typed"
 
 
 class CythonExtension(Extension):
@@ -79,7 +79,7 @@ class ContractsExtension(CythonExtension):
         parts = self.name.split(".")
         files = {f"{'/'.join(parts)}.pyi": self._stub}
         if len(parts) > 1:
-            files[f"{parts[0]}/{_MARKER}"] = b""
+            files[f"{parts[0]}/{steps.MARKER}"] = b""
         return files
 
 
@@ -103,6 +103,11 @@ def use_build_command(distribution: Distribution) -> None:
 
 class _BuildContracts(_BuildExt):
     """Mixed into the project's `build_ext`."""
+
+    def run(self) -> None:
+        for text in _doubts(self.distribution):
+            print(f"warning: pyproject.toml: {text}")
+        super().run()
 
     def build_extension(self, ext: Extension) -> None:
         if not isinstance(ext, CythonExtension):
@@ -141,7 +146,7 @@ class _BuildContracts(_BuildExt):
             steps.replace_file(target, kept.read_bytes(), executable=True)
         for name, data in ext.companions().items():
             path = Path(self.build_lib, name)
-            if path.name != _MARKER or not path.exists():
+            if path.name != steps.MARKER or not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 steps.replace_file(path, data)
 
@@ -152,7 +157,7 @@ class _BuildContracts(_BuildExt):
         finally:
             self.extensions = everything
         for built, destination in self._copies():
-            if destination.name == _MARKER and destination.exists():
+            if destination.name == steps.MARKER and destination.exists():
                 continue
             destination.parent.mkdir(parents=True, exist_ok=True)
             steps.replace_file(destination, built.read_bytes(), executable=destination.suffix == ".so")
@@ -211,6 +216,35 @@ class _BuildContracts(_BuildExt):
             return None
         directory = Path(_option(self, "install", "install_lib"))
         return directory if directory.is_dir() else None
+
+
+def _doubts(distribution: Distribution) -> Iterator[str]:
+    """What the project probably did not mean.
+
+    Asked for when the build runs, not in the hook: dependencies and packages may come from setup.cfg, from
+    setup.py, from a file that pyproject.toml calls dynamic, or be found by setuptools, all after the hook.
+    """
+    modules = [ext.name for ext in distribution.ext_modules or [] if isinstance(ext, ContractsExtension)]
+    required = {_project_name(each) for each in getattr(distribution, "install_requires", None) or []}
+    own = "mycelium-fast"
+    if modules and own not in required and _project_name(distribution.get_name()) != own:
+        yield (
+            f"the project's dependencies do not name {own}, which {modules[0]} needs to be imported: "
+            f'add dependencies = ["{own}"] to [project]'
+        )
+    packages = sorted({name.partition(".")[0] for name in distribution.packages or []})
+    for name in modules:
+        package, dot, _ = name.partition(".")
+        if dot and packages and package not in packages:
+            close = difflib.get_close_matches(package, packages, n=1)
+            hint = f"did you mean {close[0] + name[len(package) :]!r}?" if close else "it will be a new one"
+            yield f"tool.mycelium.modules names {name!r}, but the project has no package {package!r}; {hint}"
+
+
+def _project_name(requirement: str) -> str:
+    """The name of a requirement, normalised."""
+    match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement)
+    return re.sub(r"[-_.]+", "-", match[1]).lower() if match else ""
 
 
 def _option(command: _BuildExt, other: str, name: str) -> str:

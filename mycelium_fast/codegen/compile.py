@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mycelium_fast.contracts import Contracts
 
 __all__ = [
+    "MARKER",
     "Progress",
     "abi_version",
     "build_module",
@@ -48,13 +49,16 @@ __all__ = [
 #: Called with the step that begins, the number of steps done, and their total; at the end with `"done"`.
 Progress = Callable[[str, int, int], object]
 
+#: Beside the package of a generated module: it has types.
+MARKER: Final = "py.typed"
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 _MODULE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _STEPS: Final = ("rendering", "translating to C", "compiling")
 _COMPILER_VARIABLES: Final = ("CC", "CFLAGS", "CPPFLAGS", "LDFLAGS", "LDSHARED", "ARCHFLAGS")
 _QUOTED_LINES: Final = 20
 _WITHOUT_COMPILER: Final = (
-    "Plain Python needs no compiler: `mycelium codegen {contracts} --python-out messages.py`."
+    "Plain Python needs no compiler: `mycelium codegen {contracts} --python-out messages.py`, or at run time "
+    "`mycelium_fast.load({path!r}, compiled=False)`."
 )
 # Not -m, which would import from the current directory: a project may have a string.py there.
 _CYTHON: Final = (
@@ -78,7 +82,8 @@ def build_module(
 ) -> Path:
     """Compile a contracts file into one extension module, with its stub beside it.
 
-    Both files appear whole or not at all, and replace older ones of their name.
+    Both files appear whole or not at all, and replace older ones of their name. A package gets a `py.typed`,
+    without which type checkers would not read the stub.
 
     Args:
         contracts: path of the contracts file, or what `contracts.load` made of it.
@@ -117,6 +122,8 @@ def build_module(
         built = _compile(pyx.with_suffix(".c"), module_name, switches, work, model.file)
         target = Path(out_dir) / relative.parent / built.name
         target.parent.mkdir(parents=True, exist_ok=True)
+        if relative.parent.parts and not (marker := Path(out_dir, relative.parts[0], MARKER)).exists():
+            replace_file(marker, b"")
         # The stub first: a module is never there without it.
         replace_file(target.parent / f"{relative.name}.pyi", stub.encode())
         replace_file(target, built.read_bytes(), executable=True)
@@ -321,4 +328,5 @@ def _tail(output: str) -> str:
 
 def _fail(text: str, contracts: str) -> NoReturn:
     separator = "" if text.endswith("\n") else " "
-    raise BuildError(text + separator + _WITHOUT_COMPILER.format(contracts=shlex.quote(contracts)))
+    advice = _WITHOUT_COMPILER.format(contracts=shlex.quote(contracts), path=contracts)
+    raise BuildError(text + separator + advice)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import zip_longest
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Final
@@ -17,11 +16,13 @@ from typing import Final
 from ..contracts.model import Contracts
 from .render import Language, render
 
-__all__ = ["Drift", "check"]
+__all__ = ["Drift", "check", "is_generated"]
 
 _HEADER: Final = re.compile(
     r"# Generated from .* by mycelium-fast, do not edit\.\r?\n# sha256 (?P<digest>[0-9a-f]{64})\r?\n"
 )
+#: What generated files of any version and language begin with.
+_FIRST_LINE: Final = re.compile(rb"\W{1,9}Generated from .* by mycelium-fast, do not edit")
 _TEST_MODULE: Final = re.compile(r'^MODULE = "(?P<module>[\w.]+)"$', re.MULTILINE)
 _COMPILED: Final = (".so", ".pyd", ".dylib")
 _REGENERATE: Final = "generate it again from the contracts file"
@@ -75,6 +76,11 @@ def check(contracts: Contracts, paths: Iterable[str | PathLike[str]]) -> list[Dr
     return drifts
 
 
+def is_generated(data: bytes) -> bool:
+    """Whether a source file was generated, going by its first line: such a file may be overwritten."""
+    return _FIRST_LINE.match(data) is not None
+
+
 def _check_compiled(contracts: Contracts, path: str, data: bytes) -> Drift | None:
     if contracts.digest in data:
         return None
@@ -105,7 +111,8 @@ def _check_source(contracts: Contracts, path: str, data: bytes) -> Drift | None:
         return Drift(path, 0, "is of no kind that is known here: .py, .pyi, .pyx or a compiled module")
     expected = render(contracts, language, module=module)
     # Line ends are the version control's business: it may check a file out with others.
-    return _first_difference(path, expected.splitlines(), text.replace("\r\n", "\n").split("\n")[:-1])
+    found = text.replace("\r\n", "\n")
+    return None if found == expected else _first_difference(path, expected.split("\n"), found.split("\n"))
 
 
 def _language(path: str, text: str) -> tuple[Language | None, str | None]:
@@ -121,20 +128,22 @@ def _language(path: str, text: str) -> tuple[Language | None, str | None]:
     return ("test", test["module"]) if test else ("python", None)
 
 
-def _first_difference(path: str, expected: list[str], found: list[str]) -> Drift | None:
-    for number, (should, does) in enumerate(zip_longest(expected, found), start=1):
-        if should == does:
-            continue
-        if does is None:
-            reason = f"ends where {_shown(should)} is expected"
-        elif should is None:
-            reason = f"goes on with {_shown(does)} where it should end"
-        else:
-            reason = f"expected {_shown(should)}, found {_shown(does)}"
-        return Drift(path, number, f"{reason}: {_REGENERATE}")
-    return None
+def _first_difference(path: str, expected: list[str], found: list[str]) -> Drift:
+    """Where two texts differ that are not the same, split at line feeds: the last piece has none after it."""
+    common = min(len(expected), len(found))
+    at = next((index for index in range(common) if expected[index] != found[index]), common)
+    if at >= len(expected) - 1 and len(found) >= len(expected):
+        at = len(expected) - 1
+        reason = f"goes on with {_shown(found[at])} where it should end"
+    elif at == len(found) == len(expected) - 1:
+        at -= 1
+        reason = f"has no line feed after {_shown(found[at])}"
+    elif at >= len(found) - 1 and found[at:] in ([], [""]):
+        reason = f"ends where {_shown(expected[at])} is expected"
+    else:
+        reason = f"expected {_shown(expected[at])}, found {_shown(found[at])}"
+    return Drift(path, at + 1, f"{reason}: {_REGENERATE}")
 
 
-def _shown(line: str | None) -> str:
-    text = line or ""
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+def _shown(line: str) -> str:
+    return repr(line if len(line) <= _SHOWN else f"{line[:_SHOWN]}...")

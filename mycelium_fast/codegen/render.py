@@ -149,17 +149,25 @@ def _escape(char: str, keep: bool) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
-def _block(value: object, indent: int) -> str:
+def _block(value: object, indent: int, *, tuples: bool = False, prefix: int = 0) -> str:
     """A literal with every item of a list or mapping on a line of its own, as formatters leave it alone.
 
     Args:
         value: as for `literal`; a tuple of two scalars stays on one line.
         indent: columns that the line which the literal begins on is indented by.
+        tuples: write lists as tuples, those inside a mapping apart.
+        prefix: columns between the indent and the literal, where `tuples` is given; a comma follows it.
     """
     pad = " " * (indent + 4)
-    if isinstance(value, list) and value:
-        lines = [f"{pad}{_block(item, indent + 4)},\n" for item in value]
-        return f"[\n{''.join(lines)}{' ' * indent}]"
+    if isinstance(value, list) and (value or tuples):
+        parts = [_block(item, indent + 4, tuples=tuples) for item in value]
+        # The comma of a tuple of one is no sign for formatters that it is to stay on several lines.
+        fits = len(parts) == 1 and indent + prefix + len(parts[0]) + 4 <= LINE_LENGTH
+        if not parts or (tuples and fits and "\n" not in parts[0]):
+            return f"({parts[0]},)" if parts else "()"
+        opening, closing = "()" if tuples else "[]"
+        lines = [f"{pad}{part},\n" for part in parts]
+        return f"{opening}\n{''.join(lines)}{' ' * indent}{closing}"
     if isinstance(value, Mapping) and value:
         items = value.items()
         lines = [f"{pad}{literal(key)}: {_block(item, indent + 4)},\n" for key, item in items]

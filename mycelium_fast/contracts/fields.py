@@ -19,6 +19,8 @@ from .types import SCALARS, FieldType, TypeSyntaxError, parse_type
 __all__ = ["read_fields"]
 
 _FIELD_KEYS: Final = ("type", "description", "optional", "validation")
+#: What other formats call these keys.
+_FIELD_SYNONYMS: Final = {"constraints": "validation", "kind": "type", "rules": "validation"}
 _TYPE_WORDS: Final = (*SCALARS, "U256", "String", "Vec")
 _TYPES_ARE: Final = "types are u8 to u128, i8 to i128, f32, f64, bool, U256, String, [T; N] and Vec<T>"
 #: Longer than any type with reasonable white space; keeps error texts short.
@@ -95,7 +97,7 @@ def _read_field(key: ScalarNode, node: Node, owner: str, report: Report) -> Fiel
             advice = f"; write '{{type: {node.text}}}'"
         report.error(node.position, f"{owner} must be a map with a type, not {describe(node)}{advice}")
         return None
-    section = Section(report, node, owner, key.position, _FIELD_KEYS)
+    section = Section(report, node, owner, key.position, _FIELD_KEYS, _FIELD_SYNONYMS)
     entries = read_validation(section.get("validation"), owner, report)
     type_node = section.require("type", _TYPES_ARE)
     type_ = _read_type(type_node, capacity_of(entries), owner, report)

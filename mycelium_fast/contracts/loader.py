@@ -37,6 +37,15 @@ _MESSAGE_KEYS: Final = (
     "log_payload",
     "required_prior_messages",
 )
+#: What other formats call these keys.
+_MESSAGE_SYNONYMS: Final = {
+    "id": "tlv_type",
+    "message_id": "tlv_type",
+    "tag": "tlv_type",
+    "topic": "domain",
+    "type": "tlv_type",
+    "type_id": "tlv_type",
+}
 
 
 def load(path: str | os.PathLike[str]) -> Contracts:
@@ -172,7 +181,7 @@ def _read_message(
     key: ScalarNode, node: MapNode, names: set[str], type_ids: list[TypeId], report: Report
 ) -> Message | None:
     owner = key.text if is_identifier(key.text) else show(key.text)
-    section = Section(report, node, owner, key.position, _MESSAGE_KEYS)
+    section = Section(report, node, owner, key.position, _MESSAGE_KEYS, _MESSAGE_SYNONYMS)
     type_id = read_type_id(section.require("tlv_type", "it is the message's number"), owner, report)
     if type_id is not None:
         type_ids.append(type_id)

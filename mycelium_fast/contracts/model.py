@@ -133,7 +133,8 @@ class Field:
         name: the contract's name.
         python_name: the attribute's name, `name` with an underscore where Python needs one.
         rules: rules that are checked, in contract order.
-        context_rules: rules that need context and are kept as metadata alone.
+        context_rules: rules that are not checked here, kept as metadata alone: those that need more than one
+            message to check, or that this package does not know.
         extra: keys that this package does not know, as plain data.
     """
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .model import CHECKED_RULES, Position, Rule
-from .report import Report, did_you_mean, show
+from .report import Report, did_you_mean, nearest, show
 from .section import whole_number
 from .source import ListNode, MapNode, Node, ScalarNode, describe, given_twice, is_nothing, plain
 from .types import MAX_COUNT, SCALARS, U256, FieldType, Scalar, String, Vec
@@ -92,12 +92,32 @@ def check_rules(
     Returns:
         `(rules, context_rules)`, each in file order. `max_length` is in neither where it is the capacity.
     """
-    capacity_known = capacity_of(entries) is not None or all(entry.name != "max_length" for entry in entries)
+    misspelt = _misspelt_capacity(entries, type_)
+    capacity_known = misspelt is None and (
+        capacity_of(entries) is not None or all(entry.name != "max_length" for entry in entries)
+    )
     checker = _Checker(type_, capacity_known, owner, report)
     for entry in entries:
-        checker.take(entry)
+        if entry is misspelt:
+            # No warning as for other rules: with the default capacity the message has another layout.
+            report.error(
+                entry.position,
+                f"{owner}: the rule {show(entry.name)} is unknown; did you mean 'max_length'? "
+                "The capacity, and with it the layout, depends on it",
+            )
+        else:
+            checker.take(entry)
     checker.compare()
     return tuple(checker.rules), tuple(checker.context_rules)
+
+
+def _misspelt_capacity(entries: list[Entry], type_: FieldType | None) -> Entry | None:
+    """The rule that was probably meant to be a missing `max_length`, where that is the capacity."""
+    if isinstance(type_, (String, Vec)) and all(entry.name != "max_length" for entry in entries):
+        for entry in entries:
+            if entry.name not in CHECKED_RULES and nearest(entry.name, CHECKED_RULES) == "max_length":
+                return entry
+    return None
 
 
 class _Checker:
@@ -114,7 +134,9 @@ class _Checker:
     def take(self, entry: Entry) -> None:
         if entry.name not in CHECKED_RULES:
             guess = did_you_mean(entry.name, CHECKED_RULES)
-            self._keep(entry, f"the rule {show(entry.name)} needs context and is not checked here{guess}")
+            self._keep(
+                entry, f"the rule {show(entry.name)} is not one that is checked here; kept as metadata{guess}"
+            )
             return
         limit = self._limit(entry)
         if limit is None or limit is False:
@@ -162,7 +184,9 @@ class _Checker:
                 return length
             wanted = f"a whole number from {low} to {MAX_COUNT}"
         else:
-            if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+            if isinstance(value, int) and not isinstance(value, bool):
+                return value
+            if isinstance(value, float) and math.isfinite(value):
                 return value
             wanted = "a finite number"
         self._error(entry.value.position, f"{entry.name} must be {wanted}, not {describe(entry.value)}")
@@ -195,6 +219,9 @@ class _Checker:
                 entry.value.position,
                 f"{entry.name} {limit} excludes every value of {self._type} ({low} to {high})",
             )
+        elif isinstance(low, float) and (limit < low if entry.name == "min" else limit > high):
+            # Nothing finite breaks it, but NaN and an infinity do.
+            self.rules.append(Rule(entry.name, low if entry.name == "min" else high, entry.position))
         elif limit < low if entry.name == "min" else limit > high:
             # Left out of the checked rules: in C its limit would not even fit the field's type.
             self._keep(

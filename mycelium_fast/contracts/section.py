@@ -27,10 +27,17 @@ class Section:
         owner: what errors call it, such as `"TradeTick.price"`.
         position: where a missing key is reported.
         known: every key that has a meaning; any other is kept, see `extra`.
+        synonyms: keys that are not near enough by spelling, to the known key that is probably meant by them.
     """
 
     def __init__(
-        self, report: Report, node: MapNode, owner: str, position: Position, known: tuple[str, ...]
+        self,
+        report: Report,
+        node: MapNode,
+        owner: str,
+        position: Position,
+        known: tuple[str, ...],
+        synonyms: Mapping[str, str] = types.MappingProxyType({}),
     ) -> None:
         self._report = report
         self._owner = owner
@@ -40,8 +47,8 @@ class Section:
         self._misspelt: dict[str, ScalarNode] = {}
         absent = [name for name in known if name not in self._values]
         for key, _ in self._unknown:
-            meant = nearest(key.text, absent)
-            if meant is not None:
+            meant = synonyms.get(key.text) or nearest(key.text, absent)
+            if meant in absent:
                 self._misspelt.setdefault(meant, key)
         for key, first in node.duplicates:
             report.error(key.position, f"{owner}: {given_twice(f'the key {show(key.text)}', first)}")

@@ -384,3 +384,16 @@ main(["codegen", sys.argv[1], "--python-out", "-"])
     assert result.stderr.splitlines()[-1].startswith("error: ")
     assert "mycelium-fast[build]" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_in_a_checkout_that_is_not_compiled_the_error_says_to_install_it() -> None:
+    code = "from mycelium_fast import UnixTransport"
+    result = run(sys.executable, "-c", code, cwd=ROOT)
+    assert result.returncode == 1
+    assert "ImportError: the codec of mycelium-fast is not compiled" in result.stderr
+    result = run(
+        sys.executable, "-m", "mycelium_fast", "bridge", "--no-handshake", "--tcp", "127.0.0.1:0", cwd=ROOT
+    )
+    assert result.returncode == 1
+    assert "the codec of mycelium-fast is not compiled" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,9 +1,9 @@
 # Message objects as C sees them: memory, type slots, and where the frame lies.
 
 from cpython.object cimport PyObject, PyTypeObject
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t
 
-from mycelium_fast.codec.tables cimport MYC_HEADER_SIZE, myc_field, myc_spec, myc_store_header
+from mycelium_fast.codec.tables cimport MYC_HEADER_SIZE, myc_spec, myc_store_header
 
 cdef extern from "object.h":
     const size_t MYC_FRAME_OFFSET

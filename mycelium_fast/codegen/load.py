@@ -78,11 +78,10 @@ def _compiled(name: str, data: bytes, file: str, digest: str, progress: Progress
     from mycelium_fast.codegen import cache
     from mycelium_fast.codegen.compile import build_module
 
-    if importlib.util.find_spec("mycelium_fast.codec.message") is None:
-        raise BuildError(
-            "the codec of mycelium-fast is not compiled in this installation, so that no compiled module can "
-            "be used: install the package (`pip install .` in a checkout), or pass compiled=False"
-        )
+    try:
+        importlib.import_module("mycelium_fast.codec")
+    except ImportError as error:
+        raise BuildError(str(error)) from None
 
     def build(directory: Path) -> list[str]:
         contracts = _parse(data, file)

@@ -73,7 +73,7 @@ sanitized: $(INSTALLED)
 	LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so)" \
 		$(BIN)/pytest -m 'not long' -p no:cacheprovider $(SANITIZED_TESTS) $(ARGS)
 
-lint: $(VENV)/.dependencies
+lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

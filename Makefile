@@ -21,7 +21,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WHEEL := build/wheel-$(notdir $(VENV))
 SANITIZERS ?= address,undefined
 SANITIZED_TESTS = $(wildcard $(addprefix tests/test_, golden.py messages.py values.py frames.py arrays.py batch.py \
-	malformed.py confidential.py threads.py fuzz.py random_schemas.py pickling.py))
+	pool.py writer.py malformed.py confidential.py threads.py fuzz.py random_schemas.py pickling.py))
 
 SOURCES := pyproject.toml setup.py MANIFEST.in contracts.yaml $(wildcard codegen_templates/*) \
 	$(shell find mycelium_fast -type f \( -name '*.py' -o -name '*.pyx' -o -name '*.px[di]' -o -name '*.h' \
@@ -91,7 +91,7 @@ docs: | $(BIN)/python
 	$(BIN)/mkdocs build --quiet
 
 clean:
-	rm -rf build dist .venv .venv-sanitize *.egg-info mycelium_fast/codec/*.c
+	rm -rf build dist .venv .venv-sanitize *.egg-info $(patsubst %.pyx,%.c,$(filter %.pyx,$(SOURCES)))
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage
 	find mycelium_fast tests benchmarks -name '__pycache__' -prune -exec rm -rf {} +
 	find mycelium_fast -name '*.so' -delete

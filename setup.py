@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: the codec's extensions, and files that move into the package.
+"""What pyproject.toml cannot say: extensions written by hand, and files that move into the package.
 
 The modules generated from contracts come from the package's own setuptools hook, as in a user's project;
 here it is called from the source tree, because the package is not installed yet.
@@ -39,13 +39,15 @@ class BuildPy(build_py):
             self.copy_file(source, str(target))
 
 
-headers = sorted(glob("mycelium_fast/codec/*.h") + glob("mycelium_fast/codec/*.px[di]"))
+headers = sorted(
+    str(path) for path in Path("mycelium_fast").rglob("*") if path.suffix in {".h", ".pxd", ".pxi"}
+)
 setup(
     distclass=OwnDistribution,
     cmdclass={"build_py": BuildPy},
     options={"build_ext": {"parallel": str(os.cpu_count() or 1)}},
     ext_modules=[
-        CythonExtension(f"mycelium_fast.codec.{Path(source).stem}", source, depends=headers)
-        for source in sorted(glob("mycelium_fast/codec/*.pyx"))
+        CythonExtension(".".join(source.with_suffix("").parts), str(source), depends=headers)
+        for source in sorted(Path("mycelium_fast").rglob("*.pyx"))
     ],
 )

@@ -17,8 +17,10 @@ __all__ = [
     "HandshakeError",
     "MyceliumError",
     "PermissionDenied",
+    "PoolExhausted",
     "ProtocolError",
     "SchemaMismatchError",
+    "SubscriberOverflow",
     "TopologyError",
     "TransportError",
     "TransportTimeout",
@@ -149,11 +151,26 @@ class ConnectionClosed(TransportError, ConnectionError):
 
 
 class TransportTimeout(TransportError, TimeoutError):
-    """The peer did not do its part in the time allowed."""
+    """The peer did not do its part in the time allowed.
+
+    Attributes:
+        accepted: messages of a publish that were accepted all the same, from its first on: they are kept, and
+            sent as soon as the peer takes them. 0 where nothing was published.
+    """
+
+    accepted: int = 0
 
 
 class PermissionDenied(TransportError, PermissionError):
     """The peer's access rules refuse what was asked for."""
+
+
+class PoolExhausted(MyceliumError, BufferError):
+    """Every block of a buffer pool is in use; says how many, and what holds or bounds them."""
+
+
+class SubscriberOverflow(MyceliumError):
+    """A subscriber with overflow "error" was full when more arrived; what it had queued was given before."""
 
 
 class ProtocolError(MyceliumError, ValueError):

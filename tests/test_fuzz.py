@@ -16,6 +16,7 @@ import pytest
 import random_contracts
 
 from mycelium_fast import FrameScanner, contracts
+from mycelium_fast.codec.pool import BufferPool
 from mycelium_fast.errors import DecodeError, ProtocolError
 
 SEEDS = (1, 2)
@@ -99,21 +100,39 @@ def fuzz_decode_batch(cls: type[Any], frames: list[bytes], rng: random.Random) -
 
 def fuzz_scanner(cls: type[Any], frames: list[bytes], rng: random.Random) -> None:
     data = mutated(b"".join(rng.choices(frames, k=rng.randrange(1, 5))), rng)
-    scanner = FrameScanner(max_payload_size=rng.choice((64, 1 << 16, 1 << 24)))
+    pool = BufferPool(rng.choice((64, 500, 1 << 16)), 1, max_blocks=1 << 20)
+    scanner = FrameScanner(rng.choice((64, 1 << 16, 1 << 24)), pool)
+    kept = []
     found = b""
     position = 0
     try:
         while position < len(data):
-            size = rng.choice((1, 5, 6, 7, 100, 10_000))
-            for run in scanner.feed(data[position : position + size]):
+            piece = data[position : position + rng.choice((1, 5, 6, 7, 100, 10_000))]
+            if rng.random() < 0.5:
+                room = scanner.get_buffer()
+                piece = piece[: len(room)]
+                room[: len(piece)] = piece
+                del room
+                runs = scanner.buffer_updated(len(piece))
+            else:
+                runs = scanner.feed(piece)
+            for run in runs:
                 assert len(run.frames) == run.count * (6 + run.length)
                 found += run.frames
-            position += size
+            position += len(piece)
+            if rng.random() < 0.5:
+                kept += runs
         scanner.close()
     except ProtocolError:
         assert data.startswith(found)
     else:
         assert found == data
+    assert all(bytes(run) in found for run in kept)
+    run = None
+    runs = kept = []
+    del scanner
+    assert pool.stats().in_use == 0
+    assert pool.stats().large == 0
 
 
 TARGETS: tuple[Callable[[type[Any], list[bytes], random.Random], None], ...] = (

@@ -15,8 +15,8 @@ import mycelium_fast
 
 COMPILED = [
     *(
-        f"mycelium_fast.codec.{path.stem}"
-        for path in sorted((ROOT / "mycelium_fast" / "codec").glob("*.pyx"))
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in sorted((ROOT / "mycelium_fast").rglob("*.pyx"))
     ),
     "mycelium_fast.session.core",
     "mycelium_fast.example_messages",
@@ -50,7 +50,8 @@ def test_message_classes_are_the_compiled_ones() -> None:
 def test_the_package_carries_all_that_users_builds_need() -> None:
     package = Path(mycelium_fast.__file__).parent
     assert Path(mycelium_fast.get_include(), "message.h").is_file()
-    assert (package / "codec" / "message.pxd").is_file()
+    for header in sorted((ROOT / "mycelium_fast").rglob("*.px[di]")):
+        assert (package / header.relative_to(ROOT / "mycelium_fast")).is_file()
     assert (package / "py.typed").is_file()
     assert (package / "example_messages.pyi").is_file()
     assert (package / "session" / "core.pyi").is_file()

@@ -6,7 +6,11 @@ decode.pyx      bytes to messages, one and many
 values.pyx      the value of one field, to memory and back
 faults.pyx      what is said of what is refused
 arguments.pyx   arguments of calls, with Python's own errors
-frames.pyx      a stream of bytes into frames
+pool.pyx        blocks of memory, used again and again
+frames.pyx      a stream of bytes into frames: the batch reader
+writer.pyx      frames on their way out: the batch writer
+batching.py     ... and when they are due
+tracer.py       what a tracer of messages has to have
 message.h       the tables that a generated module fills; wire.h, the wire in plain C
 """
 

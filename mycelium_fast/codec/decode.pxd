@@ -1,4 +1,4 @@
-# What message.pyx needs of decode.pyx, which are the class functions, and the check of rules that building shares.
+# What others need of decode.pyx: many frames at once, the class functions, and the check of rules that building shares.
 
 from libc.stdint cimport uint8_t
 
@@ -10,6 +10,10 @@ cdef class Definition:
     cdef myc_spec *spec
     cdef object described
 
+
+# Messages from back-to-back frames of one type, whose memory the caller keeps alive and nobody changes meanwhile;
+# with `errors`, bad frames are left out and their exceptions appended.
+cdef list decode_frames(const myc_spec *spec, const uint8_t *frames, Py_ssize_t end, bint validate, list errors)
 
 # The class functions that decode, and how many there are.
 cdef int decoders(PyMethodDef **functions) noexcept

@@ -112,10 +112,12 @@ cdef object from_buffer(Definition self, PyObject *const *args, Py_ssize_t given
         PyBuffer_Release(&view)
 
 
-cdef inline Py_ssize_t frame_at(const myc_spec *spec, const Py_buffer *view, Py_ssize_t offset) except -1:
+cdef inline Py_ssize_t frame_at(
+    const myc_spec *spec, const uint8_t *frames, Py_ssize_t end, Py_ssize_t offset
+) except -1:
     """Size of the payload of the complete frame of this type that starts at `offset`."""
-    cdef const uint8_t *frame = <const uint8_t *>view.buf + offset
-    cdef Py_ssize_t left = view.len - offset - MYC_HEADER_SIZE
+    cdef const uint8_t *frame = frames + offset
+    cdef Py_ssize_t left = end - offset - MYC_HEADER_SIZE
     if left < 0 or myc_load_u16(frame) != spec.type_id or myc_load_u32(frame + 2) > left:
         raise frame_error(spec, frame, left, offset)
     return myc_load_u32(frame + 2)
@@ -131,11 +133,31 @@ cdef object frame_error(const myc_spec *spec, const uint8_t *frame, Py_ssize_t l
     return decode_error(spec, -1, offset, reason)
 
 
+cdef list decode_frames(const myc_spec *spec, const uint8_t *frames, Py_ssize_t end, bint validate, list errors):
+    """Messages from back-to-back frames of one type; with `errors`, bad ones are left out and told there."""
+    cdef Py_ssize_t offset = 0, size
+    # Room for as many as there can be good ones.
+    cdef list messages = myc_list_with_room(end // (MYC_HEADER_SIZE + spec.size))
+    while offset < end:
+        size = frame_at(spec, frames, end, offset)
+        try:
+            if size != spec.size:
+                raise wrong_payload_size(spec, size, offset)
+            message = decode(spec, frames + offset + MYC_HEADER_SIZE, offset + MYC_HEADER_SIZE, validate)
+        except (DecodeError, ValidationError) as error:
+            if errors is None:
+                raise
+            errors.append(error)
+        else:
+            myc_list_push(messages, message)
+        offset += MYC_HEADER_SIZE + size
+    return messages
+
+
 cdef object decode_batch(Definition self, PyObject *const *args, Py_ssize_t given, PyObject *kwnames):
     cdef const myc_spec *spec = self.spec
     cdef PyObject *values[3]
     cdef Py_buffer view
-    cdef Py_ssize_t offset = 0, size
     cdef bint validate
     parse_arguments(spec, "decode_batch", ("buffer", "validate", "errors"), 1, args, given, kwnames, values)
     validate = values[1] == NULL or <object>values[1]
@@ -144,24 +166,7 @@ cdef object decode_batch(Definition self, PyObject *const *args, Py_ssize_t give
         raise argument_error(spec, "decode_batch", f"takes a list as errors, got {type_name(errors)}")
     view_of(spec, "decode_batch", <object>values[0], &view)
     try:
-        # Room for as many as there can be good ones.
-        messages = myc_list_with_room(view.len // (MYC_HEADER_SIZE + spec.size))
-        while offset < view.len:
-            size = frame_at(spec, &view, offset)
-            try:
-                if size != spec.size:
-                    raise wrong_payload_size(spec, size, offset)
-                message = decode(
-                    spec, <const uint8_t *>view.buf + offset + MYC_HEADER_SIZE, offset + MYC_HEADER_SIZE, validate
-                )
-            except (DecodeError, ValidationError) as error:
-                if errors is None:
-                    raise
-                errors.append(error)
-            else:
-                myc_list_push(messages, message)
-            offset += MYC_HEADER_SIZE + size
-        return messages
+        return decode_frames(spec, <const uint8_t *>view.buf, view.len, validate, errors)
     finally:
         PyBuffer_Release(&view)
 
@@ -184,7 +189,7 @@ cdef object array(Definition self, PyObject *const *args, Py_ssize_t given, PyOb
     try:
         size = myc_uniform_span(<const uint8_t *>view.buf, view.len, spec.type_id, spec.size)
         if size != view.len:
-            raise wrong_payload_size(spec, frame_at(spec, &view, size), size)
+            raise wrong_payload_size(spec, frame_at(spec, <const uint8_t *>view.buf, view.len, size), size)
         if spec.check != NULL or (validate and spec.rules != NULL):
             for offset in range(MYC_HEADER_SIZE, size, MYC_HEADER_SIZE + spec.size):
                 payload = <uint8_t *>view.buf + offset

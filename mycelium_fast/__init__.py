@@ -21,8 +21,10 @@ from .errors import (
     HandshakeError,
     MyceliumError,
     PermissionDenied,
+    PoolExhausted,
     ProtocolError,
     SchemaMismatchError,
+    SubscriberOverflow,
     TopologyError,
     TransportError,
     TransportTimeout,
@@ -30,56 +32,106 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from .bus.async_bus import AsyncMessageBus
+    from .bus.client import ClientState, MyceliumClient
+    from .bus.message_bus import MessageBus
+    from .bus.message_queue import BadFrames, RawMessage
     from .bus.publisher import Publisher
+    from .bus.reconnect import Backoff
+    from .bus.registry import get_message_definition
+    from .bus.stats import SubscriberStats, TransportStats
     from .bus.subscriber import Subscriber
-    from .bus.transports import TcpTransport, UnixTransport
+    from .bus.topology import EndpointConfig, EndpointKind, Node, Topology, TransportType
+    from .bus.transports import SocketTransport, TcpTransport, UnixTransport
+    from .codec.batching import Batching, PoolStats
     from .codec.frames import HEADER_SIZE, MAX_PAYLOAD_SIZE, FrameScanner, encode_frame
     from .codec.message import Message
+    from .codec.pool import BufferPool
     from .codegen.load import load
     from .transport.frames import read_frame
 
 __all__ = [
     "HEADER_SIZE",
     "MAX_PAYLOAD_SIZE",
+    "AsyncMessageBus",
+    "Backoff",
+    "BadFrames",
+    "Batching",
+    "BufferPool",
     "BuildError",
+    "ClientState",
     "ConnectionClosed",
     "ContractError",
     "ContractWarning",
     "DecodeError",
     "EncodeError",
+    "EndpointConfig",
+    "EndpointKind",
     "FrameScanner",
     "HandshakeError",
     "Message",
+    "MessageBus",
+    "MyceliumClient",
     "MyceliumError",
+    "Node",
     "PermissionDenied",
+    "PoolExhausted",
+    "PoolStats",
     "ProtocolError",
     "Publisher",
+    "RawMessage",
     "SchemaMismatchError",
+    "SocketTransport",
     "Subscriber",
+    "SubscriberOverflow",
+    "SubscriberStats",
     "TcpTransport",
+    "Topology",
     "TopologyError",
     "TransportError",
+    "TransportStats",
     "TransportTimeout",
+    "TransportType",
     "UnixTransport",
     "ValidationError",
     "__version__",
     "encode_frame",
     "get_include",
+    "get_message_definition",
     "load",
     "read_frame",
 ]
 
 #: Where the names that load on first use come from, below this package.
 _HOMES = {
+    "AsyncMessageBus": "bus.async_bus",
+    "Backoff": "bus.reconnect",
+    "BadFrames": "bus.message_queue",
+    "Batching": "codec.batching",
+    "BufferPool": "codec.pool",
+    "ClientState": "bus.client",
+    "EndpointConfig": "bus.topology",
+    "EndpointKind": "bus.topology",
     "FrameScanner": "codec.frames",
     "HEADER_SIZE": "codec.frames",
     "MAX_PAYLOAD_SIZE": "codec.frames",
     "Message": "codec.message",
+    "MessageBus": "bus.message_bus",
+    "MyceliumClient": "bus.client",
+    "Node": "bus.topology",
+    "PoolStats": "codec.batching",
     "Publisher": "bus.publisher",
+    "RawMessage": "bus.message_queue",
+    "SocketTransport": "bus.transports",
     "Subscriber": "bus.subscriber",
+    "SubscriberStats": "bus.stats",
     "TcpTransport": "bus.transports",
+    "Topology": "bus.topology",
+    "TransportStats": "bus.stats",
+    "TransportType": "bus.topology",
     "UnixTransport": "bus.transports",
     "encode_frame": "codec.frames",
+    "get_message_definition": "bus.registry",
     "load": "codegen.load",
     "read_frame": "transport.frames",
 }

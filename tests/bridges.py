@@ -6,41 +6,82 @@ import contextlib
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mycelium_fast
 from mycelium_fast.example_messages import SCHEMA_DIGEST
-from mycelium_fast.session import GREETING_SIZE
+from mycelium_fast.session import ALL_FEATURES, GREETING_SIZE, Features, core
 
-CONTRACTS = Path(mycelium_fast.__file__).parent / "contracts.yaml"
+_PACKAGE = Path(mycelium_fast.__file__).parent
+#: Beside the modules where the package is installed, above them in a checkout.
+CONTRACTS = next(
+    path for path in (_PACKAGE / "contracts.yaml", _PACKAGE.parent / "contracts.yaml") if path.exists()
+)
 GREETING = len(SCHEMA_DIGEST).to_bytes(2, "little") + SCHEMA_DIGEST
 
 
 class Bridge:
-    """A bridge process that accepts connections; its log is kept."""
+    """A bridge process that accepts connections; its log is kept.
+
+    Attributes:
+        path: of its Unix socket.
+        addresses: what it says that it listens on, such as `tcp://127.0.0.1:4711`.
+    """
 
     def __init__(self, path: Path | None, *options: str, contracts: Path | None = CONTRACTS) -> None:
         self.path = path
-        command = [sys.executable, "-m", "mycelium_fast", "bridge", *options]
+        self._command = [sys.executable, "-m", "mycelium_fast", "bridge", *options]
         if path is not None:
-            command += ["--unix", str(path)]
+            self._command += ["--unix", str(path)]
         if contracts is not None:
-            command += ["--contracts", str(contracts)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            self._command += ["--contracts", str(contracts)]
+        self._expected = (path is not None) + ("--tcp" in options)
+        self._start()
+
+    def _start(self) -> None:
+        self.process = subprocess.Popen(
+            self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         self.log: list[str] = []
+        self.addresses: list[str] = []
         self._logged = threading.Condition()
         self._thread = threading.Thread(target=self._read_log)
         self._thread.start()
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line.startswith("listening on "):
-            self.close()
-            raise AssertionError(f"the bridge did not start: {line!r} {self.log}")
-        self.address = line.removeprefix("listening on ").strip()
+        while len(self.addresses) < self._expected:
+            line = self.process.stdout.readline()
+            if not line.startswith("listening on "):
+                self.close()
+                raise AssertionError(f"the bridge did not start: {line!r} {self.log}")
+            self.addresses.append(line.removeprefix("listening on ").strip())
+
+    @property
+    def address(self) -> str:
+        """The first address that it listens on."""
+        return self.addresses[0]
+
+    @property
+    def tcp_port(self) -> int:
+        """The port of its TCP or TLS address."""
+        return int(next(each for each in self.addresses if each.startswith("t")).rpartition(":")[2])
+
+    def restart(self, number: signal.Signals | None = signal.SIGTERM) -> None:
+        """End it with a signal (None: it has ended already) and start it again at the same addresses."""
+        if "--tcp" in self._command:
+            place = self._command.index("--tcp") + 1
+            host = self._command[place].rpartition(":")[0]
+            self._command[place] = f"{host}:{self.tcp_port}"
+        if number is not None:
+            self.process.send_signal(number)
+            self.process.wait(20)
+        self.close()
+        self._start()
 
     def _read_log(self) -> None:
         for line in self.process.stderr or ():
@@ -97,6 +138,39 @@ def raw_client(path: Path, greeting: bytes = GREETING) -> socket.socket:
     return sock
 
 
+def hello(service: str = "test", features: Features = ALL_FEATURES, protocol: int = 1) -> bytes:
+    """The frame that a client opens the negotiation with."""
+    return core.Hello(protocol, int(features), service).to_frame()
+
+
+def negotiated_client(
+    path: Path, features: Features = ALL_FEATURES, *, greeting: bytes = GREETING
+) -> tuple[socket.socket, core.Welcome]:
+    """A raw client that has said Hello, and the Welcome that it got."""
+    sock = raw_client(path, greeting + hello(features=features))
+    welcome = read_core(sock)
+    assert isinstance(welcome, core.Welcome)
+    return sock, welcome
+
+
+def subscribe(sock: socket.socket, *type_ids: int, request: int = 1, everything: bool = False) -> None:
+    """Ask a bridge for types, and wait until it confirms."""
+    sock.sendall(core.Subscribe(request, everything, type_ids).to_frame())
+    assert read_core(sock) == core.Subscribed(request)
+
+
+def read_frame(sock: socket.socket) -> tuple[int, bytes]:
+    type_id, length = struct.unpack("<HI", read_exactly(sock, 6))
+    return type_id, read_exactly(sock, length)
+
+
+def read_core(sock: socket.socket) -> Any:
+    """The next frame, which is a core one, as an object."""
+    type_id, payload = read_frame(sock)
+    assert type_id in core.MESSAGES, (type_id, payload)
+    return core.MESSAGES[type_id].from_bytes(payload)
+
+
 def read_exactly(sock: socket.socket, size: int) -> bytes:
     data = bytearray()
     while len(data) < size:
@@ -123,13 +197,25 @@ class Peer:
         self._listener.listen()
         self._listener.settimeout(20)
         self.sock: socket.socket | None = None
+        self.hello: core.Hello | None = None
 
-    def accept(self, *, greeted: bool = True) -> socket.socket:
+    def accept(self, *, greeted: bool = True, hello: bool | None = None) -> socket.socket:
+        """Accept, and read the greeting and the `Hello` after it (`hello`: whether there is one)."""
         self.sock, _ = self._listener.accept()
         self.sock.settimeout(20)
         if greeted:
             assert read_exactly(self.sock, GREETING_SIZE) == GREETING
+        if greeted if hello is None else hello:
+            self.hello = read_core(self.sock)
+            assert isinstance(self.hello, core.Hello)
         return self.sock
+
+    def welcome(self, features: Features = ALL_FEATURES, *, max_payload: int = 16_777_216) -> None:
+        """Answer the `Hello`: the connection is negotiated."""
+        assert self.sock is not None
+        assert self.hello is not None
+        agreed = int(features) & self.hello.features
+        self.sock.sendall(core.Welcome(1, agreed, 1, max_payload, "peer").to_frame())
 
     def close(self) -> None:
         self._listener.close()

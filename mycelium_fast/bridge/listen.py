@@ -1,4 +1,4 @@
-"""Sockets to listen on: made so that no other bridge's is taken away, and removed at the end.
+"""Sockets to listen on: made so that no other bridge's is taken away, and removed at the end; TLS for them.
 
 What is done with the connections is `relay.py`'s and `serve.py`'s affair.
 """
@@ -10,12 +10,13 @@ import errno
 import fcntl
 import os
 import socket
+import ssl
 import stat
 from collections.abc import Iterator
 
 from ..errors import TransportError
 
-__all__ = ["listen_tcp", "listen_unix", "remove_unix"]
+__all__ = ["listen_tcp", "listen_unix", "remove_unix", "tls_context"]
 
 _BACKLOG = 128
 
@@ -77,6 +78,35 @@ def listen_tcp(host: str, port: int) -> list[socket.socket]:
             sock.close()
         raise _explain(f"{host or 'any address'} port {port}", error) from error
     return sockets
+
+
+def tls_context(certificate: str, key: str | None, authorities: str | None) -> ssl.SSLContext:
+    """TLS for a server, from files in PEM.
+
+    Args:
+        certificate: the server's, with the chain up to what clients trust.
+        key: its private key, without a password; None if it is in the same file.
+        authorities: whose certificates clients must have; None if they need none.
+
+    Raises:
+        TransportError: a file cannot be read, or does not hold what it should.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    files = certificate if key is None else f"{certificate} and {key}"
+    try:
+        context.load_cert_chain(certificate, key, password=_no_password)
+        if authorities is not None:
+            files = authorities
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(authorities)
+    except (OSError, ValueError) as error:
+        raise TransportError(f"cannot use {files} for TLS: {error}") from error
+    return context
+
+
+def _no_password() -> str:
+    raise ValueError("the private key has a password, which a bridge has nobody to ask for: remove it")
 
 
 @contextlib.contextmanager

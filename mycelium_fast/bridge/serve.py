@@ -9,12 +9,14 @@ import asyncio
 import contextlib
 import logging
 import signal
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from .listen import listen_tcp, listen_unix, remove_unix
-from .relay import Policy, Relay
+from .policy import Policy
+from .relay import Relay
 
 __all__ = ["Addresses", "serve"]
 
@@ -30,10 +32,12 @@ class Addresses:
     Attributes:
         unix: path of a Unix socket.
         tcp: host and port; an empty host is every address, port 0 a free one.
+        tls: for TCP; the context decides whether clients need a certificate.
     """
 
     unix: str | None = None
     tcp: tuple[str, int] | None = None
+    tls: ssl.SSLContext | None = None
 
 
 def serve(policy: Policy, addresses: Addresses, announce: Callable[[str], None]) -> None:
@@ -63,10 +67,15 @@ async def _serve(policy: Policy, addresses: Addresses, announce: Callable[[str],
             accepting.callback((await loop.create_server(relay.client, sock=sock)).close)
             names.append(f"unix:{addresses.unix}")
         if addresses.tcp is not None:
+            scheme = "tcp" if addresses.tls is None else "tls"
+            patience = None if addresses.tls is None else policy.handshake_timeout
             for sock in listen_tcp(*addresses.tcp):
-                accepting.callback((await loop.create_server(relay.client, sock=sock)).close)
+                server = await loop.create_server(
+                    relay.client, sock=sock, ssl=addresses.tls, ssl_handshake_timeout=patience
+                )
+                accepting.callback(server.close)
                 host, port = sock.getsockname()[:2]
-                names.append(f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}")
+                names.append(f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}")
         for name in names:
             announce(name)
         await stop.wait()

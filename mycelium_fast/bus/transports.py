@@ -1,102 +1,109 @@
-"""The blocking transports: a connection over a Unix socket or TCP, with publishers and subscribers on it.
+"""The blocking transports: a connection over a Unix socket, TCP or TLS, with publishers and subscribers on
+it.
 
 They hold the settings and the connection's life; the work is done in `transport/` and by what they make.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
+import socket
+import ssl
+import threading
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, TypeVar
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from ..codec.frames import MAX_ACCEPTED_PAYLOAD_SIZE, MAX_PAYLOAD_SIZE
+from ..codec.pool import BufferPool
 from ..errors import TransportError
-from ..session import DIGEST_SIZE, Connection, Role
-from ..transport import Stream, dial_tcp, dial_unix
-from ..transport.wakeup import LONGEST_WAIT_S
-from .arguments import check_message_class, check_schema, check_seconds
-from .message_queue import Overflow
-from .publisher import Publisher, SupportsFrame
+from ..transport.addresses import Address
+from ..transport.dial import dial_tcp, dial_unix
+from ..transport.stream import Stream
+from .arguments import SupportsFrame, check_message_class
+from .callbacks import CallbackSubscription
+from .handlers import handler_classes
+from .message_queue import MessageQueue, Overflow, RawMessage, report_bad_frames
+from .publisher import Publisher
+from .registry import check_schema, modules
+from .selection import message_queue, raw_queue
+from .settings import Options, Settings
+from .stats import TransportStats
 from .subscriber import Subscriber
 
 if TYPE_CHECKING:
-    import socket
     from types import TracebackType
 
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
-__all__ = ["TcpTransport", "UnixTransport"]
+    from ..codec.tracer import TracerHook
+
+__all__ = ["SocketTransport", "TcpTransport", "UnixTransport"]
 
 M = TypeVar("M", bound=SupportsFrame)
 
 
 class _BlockingTransport(ABC):
-    def __init__(
-        self,
-        schema_digest: bytes | None,
-        *,
-        handshake: bool = True,
-        connect_timeout: float = 5.0,
-        handshake_grace: float = 0.2,
-        close_timeout: float = 5.0,
-        stall_timeout: float | None = 5.0,
-        max_payload_size: int = MAX_PAYLOAD_SIZE,
-        max_accepted_payload_size: int = MAX_ACCEPTED_PAYLOAD_SIZE,
-    ) -> None:
-        if schema_digest is None:
-            if handshake:
-                raise TypeError(
-                    "schema_digest is missing: pass SCHEMA_DIGEST of the generated module, "
-                    "or handshake=False for an endpoint that expects none"
-                )
-        elif not isinstance(schema_digest, (bytes, bytearray, memoryview)):
-            raise TypeError(f"schema_digest must be bytes, not {type(schema_digest).__name__}")
-        elif len(schema_digest) != DIGEST_SIZE:
-            raise ValueError(
-                f"schema_digest has {len(schema_digest)} bytes instead of {DIGEST_SIZE}: "
-                "pass SCHEMA_DIGEST of the generated module"
-            )
-        check_seconds("connect_timeout", connect_timeout)
-        check_seconds("handshake_grace", handshake_grace)
-        check_seconds("close_timeout", close_timeout)
-        if stall_timeout is not None:
-            check_seconds("stall_timeout", stall_timeout)
-        self._digest = bytes(schema_digest) if handshake and schema_digest is not None else None
-        self._connect_timeout = min(connect_timeout, LONGEST_WAIT_S)
-        self._handshake_grace = handshake_grace
-        self._close_timeout = min(close_timeout, LONGEST_WAIT_S)
-        self._stall_timeout = stall_timeout
-        self._max_payload_size = max_payload_size
-        self._max_accepted_payload_size = max_accepted_payload_size
+    """What all have in common. Any number of threads may share a transport."""
+
+    def __init__(self, schema_digest: bytes | None, options: Options) -> None:
+        self._settings = Settings(schema_digest, **options)
+        self._pool: BufferPool | None = None
         self._stream: Stream | None = None
+        self._tracer: TracerHook | None = None
+        self._subscribers: list[Subscriber[Any]] = []
+        self._lock = threading.Lock()
+        self._connections = 0
+        self._past: Counter[str] = Counter()
+        self._past_flushes: Counter[str] = Counter()
+
+    @property
+    @abstractmethod
+    def address(self) -> str:
+        """The peer, such as `unix:/run/bus.sock`."""
 
     @abstractmethod
-    def _dial(self) -> tuple[socket.socket, str]:
-        """A connected socket, and the peer's name for error texts."""
+    def _dial(self) -> socket.socket:
+        """A connected socket."""
 
     def connect(self) -> Self:
         """Connect and go through the handshake.
 
-        Takes `handshake_grace` seconds where the peer has nothing to send: a server says nothing to a digest
-        that it accepts.
+        Returns when the peer has answered `Hello`, has sent anything else, or has been silent for
+        `handshake_grace`
+        seconds: a peer that knows no `Hello` says nothing to a digest that it accepts.
 
         Raises:
-            SchemaMismatchError: the peer closed on our digest.
+            SchemaMismatchError: the peer refuses our digest.
+            PermissionDenied: it refuses us for another reason.
             TransportTimeout: no answer within `connect_timeout` seconds.
             TransportError: no connection, for another reason; also when there is one already.
         """
-        if self._stream is not None and not self._stream.ended:
+        if self.connected:
             raise TransportError(f"{self!r} is connected already")
-        self.close()
-        connection = Connection(Role.CLIENT, self._digest, max_payload_size=self._max_accepted_payload_size)
-        sock, name = self._dial()
-        stream = Stream(sock, connection, name, owner=repr(self), stall_timeout=self._stall_timeout)
+        _BlockingTransport.close(self)
+        self._remember()
+        settings = self._settings
+        if self._pool is None:
+            self._pool = settings.pool or BufferPool()
+        stream = Stream(
+            self._dial(),
+            settings.connection(self._pool),
+            settings.writer(self._pool),
+            name=self.address,
+            owner=repr(self),
+            publish_timeout=settings.publish_timeout,
+            on_unknown=None if settings.on_bad_frame is None else self._report_unknown,
+        )
+        stream.tracer = self._tracer
         try:
-            stream.start(self._handshake_grace)
+            stream.start(settings.handshake_grace)
         except BaseException:
             stream.close(0.0)
             raise
         self._stream = stream
+        self._connections += 1
         return self
 
     def close(self) -> None:
@@ -106,7 +113,7 @@ class _BlockingTransport(ABC):
         taken.
         """
         if self._stream is not None:
-            self._stream.close(self._close_timeout)
+            self._stream.close(self._settings.close_timeout)
 
     def publisher(self, message_class: type[M]) -> Publisher[M]:
         """A publisher of one message class.
@@ -117,40 +124,149 @@ class _BlockingTransport(ABC):
             EncodeError: its payload is over `max_payload_size`.
             TransportError: not connected.
         """
-        self._check_class(message_class)
-        return Publisher(self._connected(), message_class, max_payload_size=self._max_payload_size)
+        check_schema(check_message_class(message_class), self._settings.digest, repr(self))
+        return Publisher(self._connected(), message_class, max_payload_size=self._settings.max_payload_size)
 
+    @overload
     def subscriber(
-        self,
-        message_class: type[M],
-        capacity: int = 10_000,
-        overflow: Overflow = "block",
-        *,
-        validate: bool = True,
-    ) -> Subscriber[M]:
-        """A subscriber of one message class; the arguments are those of `Subscriber`.
+        self, wanted: type[M], capacity: int = ..., overflow: Overflow = ..., *, validate: bool = ...
+    ) -> Subscriber[M]: ...
+    @overload
+    def subscriber(
+        self, wanted: Any, capacity: int = ..., overflow: Overflow = ..., *, validate: bool = ...
+    ) -> Subscriber[Any]: ...
+    def subscriber(
+        self, wanted: Any, capacity: int = 10_000, overflow: Overflow = "block", *, validate: bool = True
+    ) -> Subscriber[Any]:
+        """A subscriber; every subscriber gets every message of its classes. Returns when a peer that knows
+        subscriptions has confirmed this one.
 
-        Every subscriber of a class gets every message of it.
+        Args:
+            wanted: a message class; several, as a union or a tuple (`TOPICS["market-data"]` is one); or a
+                topic's name.
+            capacity: messages that wait at most to be received.
+            overflow: when more arrive: `"block"` reads no further until there is room, `"drop_oldest"` and
+                `"drop_newest"` drop and count, `"latest"` keeps the newest message alone (capacity 1),
+                `"error"` ends the subscription with `SubscriberOverflow`.
+            validate: whether messages against a rule of the contract count as undecodable.
 
         Raises:
             TypeError: not a generated message class.
-            SchemaMismatchError: the class was generated from another contracts file than the digest is of.
+            SchemaMismatchError: a class was generated from another contracts file than the digest is of.
+            LookupError: no such topic.
+            PermissionDenied: the peer refuses a type.
+            TransportTimeout: the peer did not confirm within `connect_timeout` seconds.
             TransportError: not connected.
         """
-        self._check_class(message_class)
-        return Subscriber(
-            self._connected(), message_class, capacity=capacity, overflow=overflow, validate=validate
-        )
+        return self._subscribed(self._queue_of(wanted, capacity, overflow, validate))
+
+    def raw_subscriber(
+        self, *type_ids: int, capacity: int = 10_000, overflow: Overflow = "block"
+    ) -> Subscriber[RawMessage]:
+        """A subscriber that gives frames as they are, as `RawMessage(type_id, payload)`; for tools.
+
+        Args:
+            type_ids: the types wanted, known or not; none for every type there is.
+        """
+        return self._subscribed(raw_queue(type_ids, capacity=capacity, overflow=overflow))
+
+    @overload
+    def subscribe(self, wanted: Callable[[Any], Any], /) -> CallbackSubscription[Any]: ...
+    @overload
+    def subscribe(
+        self,
+        wanted: Any,
+        callback: Callable[[Any], Any],
+        /,
+        *,
+        capacity: int = ...,
+        overflow: Overflow = ...,
+        validate: bool = ...,
+    ) -> CallbackSubscription[Any]: ...
+    def subscribe(
+        self,
+        wanted: Any,
+        callback: Callable[[Any], Any] | None = None,
+        /,
+        *,
+        capacity: int = 10_000,
+        overflow: Overflow = "block",
+        validate: bool = True,
+    ) -> CallbackSubscription[Any]:
+        """Have a function called with every message, on a thread of its own.
+
+        Args:
+            wanted: as for `subscriber()`; or the function alone, whose annotation says which classes it is
+                for: `def on_tick(tick: TradeTick)`.
+
+        Raises:
+            TypeError: the annotation names no message class, or it is no plain function; also as
+                `subscriber()`.
+        """
+        if callback is None:
+            wanted, callback = handler_classes(wanted), wanted
+        if not callable(callback) or inspect.iscoroutinefunction(callback):
+            raise TypeError(
+                f"a callback is a plain function of one message, not {callback!r}; coroutines "
+                "are for MyceliumClient"
+            )
+        queue = self._queue_of(wanted, capacity, overflow, validate)
+        return CallbackSubscription(self._subscribed(queue), queue, self._connected(), callback)
 
     @property
     def connected(self) -> bool:
         """Whether there is a connection that has not ended, as far as this side knows."""
-        return self._stream is not None and not self._stream.ended
+        return self._stream is not None and self._stream.ended is None
+
+    @property
+    def negotiated(self) -> bool:
+        """Whether the peer answered `Hello`; a plain one sends everything on the bus."""
+        return self._stream is not None and self._stream.connection.negotiated
 
     @property
     def skipped_frames(self) -> int:
-        """Frames received on this connection that nobody had subscribed to."""
-        return 0 if self._stream is None else self._stream.skipped_frames
+        """Frames received that nobody had subscribed to."""
+        return self._past["skipped"] + (0 if self._stream is None else self._stream.skipped_frames)
+
+    @property
+    def tracer(self) -> TracerHook | None:
+        """What opens spans for publishing and receiving; None for nobody. Set by
+        `observe.tracing.instrument`.
+        """
+        return self._tracer
+
+    @tracer.setter
+    def tracer(self, tracer: TracerHook | None) -> None:
+        self._tracer = tracer
+        if self._stream is not None:
+            self._stream.tracer = tracer
+
+    def stats(self) -> TransportStats:
+        """Counters of this transport and its subscribers now; they go on over connections."""
+        stream, past = self._stream, self._past
+        current = _counted(stream)
+        flushes = Counter(self._past_flushes)
+        flushes.update({} if stream is None else stream.writer.flushes)
+        return TransportStats(
+            service=self._settings.service,
+            node=self._settings.node,
+            peer=self.address,
+            state="connected" if self.connected else "closed",
+            negotiated=self.negotiated,
+            frames_sent=past["frames_sent"] + current["frames_sent"],
+            bytes_sent=past["bytes_sent"] + current["bytes_sent"],
+            batches_sent=past["batches_sent"] + current["batches_sent"],
+            flushes=dict(flushes),
+            pending_bytes=0 if stream is None else stream.writer.pending,
+            frames_received=past["frames_received"] + current["frames_received"],
+            bytes_received=past["bytes_received"] + current["bytes_received"],
+            reads=past["reads"] + current["reads"],
+            skipped_frames=past["skipped"] + current["skipped"],
+            lagged_frames=past["lagged"] + current["lagged"],
+            reconnects=max(0, self._connections - 1),
+            pool=None if self._pool is None else self._pool.stats(),
+            subscribers=tuple(each.stats() for each in self._open_subscribers()),
+        )
 
     def __enter__(self) -> Self:
         return self if self.connected else self.connect()
@@ -160,13 +276,65 @@ class _BlockingTransport(ABC):
     ) -> None:
         self.close()
 
-    def _check_class(self, message_class: object) -> None:
-        check_schema(check_message_class(message_class), self._digest, repr(self))
+    def _queue_of(self, wanted: Any, capacity: int, overflow: Overflow, validate: bool) -> MessageQueue:
+        return message_queue(
+            wanted,
+            self._settings.digest,
+            repr(self),
+            capacity=capacity,
+            overflow=overflow,
+            validate=validate,
+            on_bad_frame=self._settings.on_bad_frame,
+        )
+
+    def _subscribed(self, queue: MessageQueue) -> Subscriber[Any]:
+        stream = self._connected()
+        subscriber: Subscriber[Any] = Subscriber(stream, queue)
+        stream.add_sink(queue, self._settings.connect_timeout)
+        self._open_subscribers(subscriber)
+        return subscriber
+
+    def _open_subscribers(self, *more: Subscriber[Any]) -> list[Subscriber[Any]]:
+        """Those that the connection still feeds (others say nothing new), with these."""
+        with self._lock:
+            self._subscribers = [each for each in (*self._subscribers, *more) if not each.closed]
+            return self._subscribers
 
     def _connected(self) -> Stream:
         if self._stream is None:
             raise TransportError(f"{self!r} is not connected: call connect(), or use it in a with statement")
         return self._stream
+
+    def _report_unknown(self, type_id: int, count: int) -> None:
+        """Nobody subscribed to it; a bad frame it is only where the contracts do not have it."""
+        digest = self._settings.digest
+        known = [module for module in modules() if digest is None or digest == module.SCHEMA_DIGEST]
+        if known and not any(type_id in module.MESSAGES for module in known):
+            report_bad_frames(self._settings.on_bad_frame, type_id, count, None)
+
+    def _remember(self) -> None:
+        """Add the counters of the connection that was to those before."""
+        if self._stream is not None:
+            self._past += _counted(self._stream)
+            self._past_flushes.update(self._stream.writer.flushes)
+            self._subscribers = []
+            self._stream = None
+
+
+def _counted(stream: Stream | None) -> Counter[str]:
+    if stream is None:
+        return Counter()
+    writer, scanner = stream.writer, stream.scanner
+    return Counter(
+        frames_sent=writer.frames - writer.pending_messages,
+        bytes_sent=writer.bytes - writer.pending,
+        batches_sent=writer.batches,
+        frames_received=scanner.frames,
+        bytes_received=scanner.bytes,
+        reads=scanner.reads,
+        skipped=stream.skipped_frames,
+        lagged=stream.lagged_frames,
+    )
 
 
 class UnixTransport(_BlockingTransport):
@@ -175,57 +343,41 @@ class UnixTransport(_BlockingTransport):
     Args:
         path: of the socket.
         schema_digest: `SCHEMA_DIGEST` of the generated module, 32 bytes; None only without a handshake.
-        handshake: False for endpoints that expect none.
-        connect_timeout: seconds for connecting.
-        handshake_grace: seconds of silence after which the peer counts as having accepted the digest.
-        close_timeout: seconds that close() may take to have everything arrive.
-        stall_timeout: seconds that a publish waits while a full "block" queue of this transport's own
-            subscribers is in its way and nobody takes from it; None for ever. A bridge disconnects a client
-            that takes nothing for 10.
-        max_payload_size: payload bytes of a message to send.
-        max_accepted_payload_size: payload bytes of a frame to receive.
+        options: as `Options` of `bus/settings.py` has them.
     """
 
     def __init__(
         self,
         path: str | os.PathLike[str],
         schema_digest: bytes | None = None,
-        *,
-        handshake: bool = True,
-        connect_timeout: float = 5.0,
-        handshake_grace: float = 0.2,
-        close_timeout: float = 5.0,
-        stall_timeout: float | None = 5.0,
-        max_payload_size: int = MAX_PAYLOAD_SIZE,
-        max_accepted_payload_size: int = MAX_ACCEPTED_PAYLOAD_SIZE,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(
-            schema_digest,
-            handshake=handshake,
-            connect_timeout=connect_timeout,
-            handshake_grace=handshake_grace,
-            close_timeout=close_timeout,
-            stall_timeout=stall_timeout,
-            max_payload_size=max_payload_size,
-            max_accepted_payload_size=max_accepted_payload_size,
-        )
+        super().__init__(schema_digest, options)
         self._path = os.fspath(path)
 
-    def _dial(self) -> tuple[socket.socket, str]:
-        return dial_unix(self._path, self._connect_timeout), f"unix:{self._path}"
+    @property
+    def address(self) -> str:
+        """The peer, such as `unix:/run/bus.sock`."""
+        return f"unix:{self._path}"
+
+    def _dial(self) -> socket.socket:
+        return dial_unix(self._path, self._settings.connect_timeout)
 
     def __repr__(self) -> str:
         return f"UnixTransport({self._path!r})"
 
 
 class TcpTransport(_BlockingTransport):
-    """A connection to a bridge, or another Mycelium node, over TCP (with TCP_NODELAY).
+    """A connection to a bridge, or another Mycelium node, over TCP (with TCP_NODELAY) or TLS.
 
     Args:
         host: a name, an IPv4 or an IPv6 address.
         port: from 1 to 65535.
-
-    The other arguments are those of `UnixTransport`.
+        schema_digest: as for `UnixTransport`.
+        tls: connect with TLS, as this context says; one with a certificate chain for mutual TLS.
+        server_hostname: the name that the server's certificate has to have; None for `host`.
+        keepalive: have the system find a peer that is gone without a word, within about a minute.
+        options: as `Options` of `bus/settings.py` has them.
     """
 
     def __init__(
@@ -234,34 +386,76 @@ class TcpTransport(_BlockingTransport):
         port: int,
         schema_digest: bytes | None = None,
         *,
-        handshake: bool = True,
-        connect_timeout: float = 5.0,
-        handshake_grace: float = 0.2,
-        close_timeout: float = 5.0,
-        stall_timeout: float | None = 5.0,
-        max_payload_size: int = MAX_PAYLOAD_SIZE,
-        max_accepted_payload_size: int = MAX_ACCEPTED_PAYLOAD_SIZE,
+        tls: ssl.SSLContext | None = None,
+        server_hostname: str | None = None,
+        keepalive: bool = True,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(
-            schema_digest,
-            handshake=handshake,
-            connect_timeout=connect_timeout,
-            handshake_grace=handshake_grace,
-            close_timeout=close_timeout,
-            stall_timeout=stall_timeout,
-            max_payload_size=max_payload_size,
-            max_accepted_payload_size=max_accepted_payload_size,
-        )
+        super().__init__(schema_digest, options)
         if isinstance(port, bool) or not isinstance(port, int):
             raise TypeError(f"port is a number, not {port!r}")
         if not 1 <= port <= 65_535:
             raise ValueError(f"port is a number from 1 to 65535, not {port}")
+        if tls is not None and not isinstance(tls, ssl.SSLContext):
+            raise TypeError(f"tls is an ssl.SSLContext, such as ssl.create_default_context(), not {tls!r}")
         self._host = host
         self._port = port
+        self._tls = tls
+        self._server_hostname = server_hostname
+        self._keepalive = keepalive
 
-    def _dial(self) -> tuple[socket.socket, str]:
-        name = f"[{self._host}]" if ":" in self._host else self._host
-        return dial_tcp(self._host, self._port, self._connect_timeout), f"tcp://{name}:{self._port}"
+    @property
+    def address(self) -> str:
+        """The peer, such as `tcp://host:9091` or `tls://[::1]:9091`."""
+        return str(Address("tcp" if self._tls is None else "tls", host=self._host, port=self._port))
+
+    def _dial(self) -> socket.socket:
+        return dial_tcp(
+            self._host,
+            self._port,
+            self._settings.connect_timeout,
+            tls=self._tls,
+            server_hostname=self._server_hostname,
+            keepalive=self._keepalive,
+        )
 
     def __repr__(self) -> str:
         return f"TcpTransport({self._host!r}, {self._port})"
+
+
+class SocketTransport(_BlockingTransport):
+    """A connection over a stream socket that is connected already: one of a `socketpair()`, or accepted.
+
+    Args:
+        sock: connected; the transport closes it. It is good for one `connect()`.
+        schema_digest: as for `UnixTransport`. Both ends of a pair in this package are clients: use
+            `handshake=False` on both.
+        options: as `Options` of `bus/settings.py` has them.
+    """
+
+    def __init__(
+        self, sock: socket.socket, schema_digest: bytes | None = None, **options: Unpack[Options]
+    ) -> None:
+        super().__init__(schema_digest, options)
+        self._sock: socket.socket | None = sock
+
+    @property
+    def address(self) -> str:
+        """What there is to say of the peer."""
+        return "socket"
+
+    def _dial(self) -> socket.socket:
+        if self._sock is None:
+            raise TransportError("the socket of this transport was used: make another transport")
+        sock, self._sock = self._sock, None
+        return sock
+
+    def close(self) -> None:
+        """End the connection as `UnixTransport.close` does; without one, close the socket."""
+        super().close()
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+
+    def __repr__(self) -> str:
+        return "SocketTransport(...)"

@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+from typing import Literal
 
 import click
 
-from ..bridge.relay import Policy
+from ..bridge.listen import tls_context
+from ..bridge.policy import Policy
 from ..bridge.serve import Addresses, serve
 from ..contracts import layout, load
 
@@ -36,6 +38,9 @@ def _host_and_port(ctx: click.Context, param: click.Parameter, value: str | None
     callback=_host_and_port,
     help="Listen on this TCP address; port 0 takes a free one.",
 )
+@click.option("--tls-cert", metavar="FILE", help="TLS on the TCP address: the bridge's certificate, in PEM.")
+@click.option("--tls-key", metavar="FILE", help="Its private key, if that is in a file of its own.")
+@click.option("--tls-ca", metavar="FILE", help="Clients must have a certificate of these authorities.")
 @click.option(
     "--contracts",
     "contracts",
@@ -61,6 +66,23 @@ def _host_and_port(ctx: click.Context, param: click.Parameter, value: str | None
     help="After which a client that takes nothing, and so holds up the others, is disconnected.",
 )
 @click.option(
+    "--slow-consumer",
+    type=click.Choice(["block", "drop"]),
+    default="block",
+    show_default=True,
+    help="While a client does not take what is sent to it: hold up everybody, or leave out its frames, "
+    "count them, and tell it.",
+)
+@click.option(
+    "--heartbeat",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Ask clients that are silent for so long whether they are there, and disconnect those who are not.",
+)
+@click.option(
+    "--name", default="mycelium", show_default=True, help="What clients are told the bridge is called."
+)
+@click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
@@ -70,11 +92,17 @@ def _host_and_port(ctx: click.Context, param: click.Parameter, value: str | None
 def command(
     unix: str | None,
     tcp: tuple[str, int] | None,
+    tls_cert: str | None,
+    tls_key: str | None,
+    tls_ca: str | None,
     contracts: str | None,
     no_handshake: bool,
     forward_unknown: bool,
     handshake_timeout: float,
     stall_timeout: float,
+    slow_consumer: Literal["block", "drop"],
+    heartbeat: float | None,
+    name: str,
     log_level: str,
 ) -> None:
     """Relay messages between clients until SIGINT or SIGTERM.
@@ -83,6 +111,10 @@ def command(
     """
     if unix is None and tcp is None:
         raise click.UsageError("say where to listen: --unix PATH, --tcp HOST:PORT, or both")
+    if tls_cert is None and (tls_key or tls_ca):
+        raise click.UsageError("--tls-cert FILE is missing: the certificate that clients see")
+    if tls_cert is not None and tcp is None:
+        raise click.UsageError("--tcp HOST:PORT is missing: TLS is for TCP alone")
     if contracts is None and not no_handshake:
         raise click.UsageError(
             "--contracts FILE is missing: its digest is what clients must name (or --no-handshake)"
@@ -103,8 +135,12 @@ def command(
         forward_unknown=forward_unknown,
         handshake_timeout=handshake_timeout,
         stall_timeout=stall_timeout,
+        slow_consumer=slow_consumer,
+        heartbeat=heartbeat,
+        name=name,
     )
-    serve(policy, Addresses(unix, tcp), _announce)
+    tls = None if tls_cert is None else tls_context(tls_cert, tls_key, tls_ca)
+    serve(policy, Addresses(unix, tcp, tls), _announce)
 
 
 def _announce(address: str) -> None:

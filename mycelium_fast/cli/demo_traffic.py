@@ -19,7 +19,8 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Generic, TypeVar
 
-from ..bus import Subscriber, UnixTransport
+from ..bus.subscriber import Subscriber
+from ..bus.transports import UnixTransport
 
 __all__ = ["Checker", "Plan", "TextChecker", "TickChecker", "make_text", "make_tick"]
 

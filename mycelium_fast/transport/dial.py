@@ -1,22 +1,26 @@
-"""Connecting blocking sockets, with errors that say what to do.
+"""Connecting blocking sockets, with TLS where wanted, and errors that say what to do.
 
-What is said on the connection afterwards is `stream.py`'s and `session/`'s affair.
+What is said on the connection afterwards is `stream.pyx`'s and `session/`'s affair.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
+import ssl
 import time
 from typing import Final
 
 from ..errors import PermissionDenied, TransportError, TransportTimeout
 
-__all__ = ["dial_tcp", "dial_unix"]
+__all__ = ["dial_tcp", "dial_unix", "explain_dial", "keep_alive"]
 
 #: Seconds between attempts at a Unix socket whose backlog is full.
 _RETRY_S: Final = 0.01
+#: Keep-alive: seconds of silence before the first probe, seconds between probes, probes unanswered.
+_KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
 
 def dial_unix(path: str | os.PathLike[str], timeout: float) -> socket.socket:
@@ -42,31 +46,76 @@ def dial_unix(path: str | os.PathLike[str], timeout: float) -> socket.socket:
         sock.setblocking(True)
     except OSError as error:
         sock.close()
-        raise _explain(f"unix socket {name}", error, timeout, f"mycelium bridge --unix {name}") from error
+        raise explain_dial(f"unix socket {name}", error, timeout, f"mycelium bridge --unix {name}") from error
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def dial_tcp(host: str, port: int, timeout: float) -> socket.socket:
-    """Connect to a host's name or IPv4 or IPv6 address; TCP_NODELAY is set, the socket returned is blocking.
+def dial_tcp(
+    host: str,
+    port: int,
+    timeout: float,
+    *,
+    tls: ssl.SSLContext | None = None,
+    server_hostname: str | None = None,
+    keepalive: bool = True,
+) -> socket.socket:
+    """Connect to a host's name or IPv4 or IPv6 address, and through the TLS handshake if there is a context.
+
+    Args:
+        timeout: seconds for all of it.
+        server_hostname: the name that the server's certificate must have; None for `host`.
+        keepalive: have the system find peers that are gone without a word.
+
+    Returns:
+        a blocking socket, an `ssl.SSLSocket` with TLS; TCP_NODELAY is set.
 
     Raises:
         TransportError: or the subclass for a time-out or missing permission; `errno` is kept.
     """
+    deadline = time.monotonic() + timeout
+    where = f"{host} port {port}"
     try:
         sock = socket.create_connection((host, port), timeout)
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if keepalive:
+                keep_alive(sock)
+            if tls is not None:
+                sock.settimeout(max(0.001, deadline - time.monotonic()))
+                sock = tls.wrap_socket(sock, server_hostname=server_hostname or host)
+            sock.settimeout(None)
+        except BaseException:
+            sock.close()
+            raise
     except OSError as error:
-        raise _explain(
-            f"{host} port {port}", error, timeout, f"mycelium bridge --tcp {host}:{port}"
-        ) from error
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.settimeout(None)
+        raise explain_dial(where, error, timeout, f"mycelium bridge --tcp {host}:{port}") from error
     return sock
 
 
-def _explain(where: str, error: OSError, timeout: float, command: str) -> TransportError:
+def keep_alive(sock: socket.socket) -> None:
+    """Have the system probe a silent TCP peer, and end the connection if it does not answer for a minute."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE.items():
+        with contextlib.suppress(OSError, AttributeError):  # not every system has each
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def explain_dial(where: str, error: OSError, timeout: float, command: str) -> TransportError:
+    """What to raise where connecting failed with `error`; `command` would start a bridge there."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return TransportError(
+            f"cannot connect to {where}: its certificate is not accepted: {error.verify_message}. Give "
+            "a context that trusts its authority (ssl.create_default_context(cafile=...)), and the name that "
+            "it is made out to (server_hostname)"
+        )
+    if isinstance(error, ssl.SSLError):
+        return TransportError(
+            f"cannot connect to {where}: the TLS handshake failed: {error.reason or error}. It may speak no "
+            "TLS, or want a certificate of this client (context.load_cert_chain)"
+        )
     if isinstance(error, TimeoutError):
         return TransportTimeout(f"cannot connect to {where}: no answer within {timeout:g} s")
     text = f"cannot connect to {where}: {error.strerror or error}"

@@ -1,0 +1,203 @@
+"""The programs that users are shown run word for word, each in a process of its own, against real bridges.
+
+Their text is in `data/programs.md`. What they do not define (`ticks`, `order`, `ssl_context`, the imports of
+messages) stands before them; the path or port of a bridge is that of the test's, and nothing else is changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bridges import Bridge, bridge
+
+from mycelium_fast import UnixTransport
+from mycelium_fast.example_messages import SCHEMA_DIGEST, Order, Ping, Pong, TradeSignal, TradeTick
+
+PROGRAMS = Path(__file__).parent / "data" / "programs.md"
+
+BEFORE = """
+import pathlib, ssl
+from mycelium_fast import MessageBus
+from trading.messages import SCHEMA_DIGEST, Order, TradeSignal, TradeTick
+ticks = [TradeTick(price, 1) for price in range(100)]
+order = Order(1, 2, "ETH", True, 3, 4, 5)
+ssl_context = ssl.create_default_context()
+"""
+
+#: Runs a program, and says when a loop of it has got its first item: names are its variables.
+FLAT = """
+class Watched(dict):
+    def __setitem__(self, name, value):
+        if name not in self and name in ("tick", "signal"):
+            print("first", name, flush=True)
+        super().__setitem__(name, value)
+
+names = Watched(globals())
+exec(compile(pathlib.Path("program.py").read_text(), "program.py", "exec"), {}, names)
+"""
+
+#: The same for the one whose variables are those of a coroutine function. Nothing ends its loop but closing
+#: the client, which connects again when the bridge goes away.
+COROUTINE = """
+import asyncio
+exec(compile(pathlib.Path("program.py").read_text(), "program.py", "exec"))
+
+async def run():
+    task = asyncio.ensure_future(main())
+    while "tick" not in task.get_coro().cr_frame.f_locals:
+        await asyncio.sleep(0.01)
+    print("first tick", flush=True)
+    await task.get_coro().cr_frame.f_locals["client"].close()
+    await task
+
+asyncio.run(run())
+"""
+
+
+def program(title: str) -> str:
+    """The indented block under a heading."""
+    section = re.search(rf"^## {title}\n\n((?:    .*\n|\n)+)", PROGRAMS.read_text(), re.MULTILINE)
+    assert section is not None
+    return "".join(line[4:] or "\n" for line in section[1].splitlines(keepends=True))
+
+
+@contextlib.contextmanager
+def running(directory: Path, text: str, before: str, runner: str) -> Iterator[subprocess.Popen[str]]:
+    """A child that runs a program, and has to end well."""
+    (directory / "program.py").write_text(text)
+    (directory / "trading").mkdir()
+    (directory / "trading" / "messages.py").write_text("from mycelium_fast.example_messages import *\n")
+    child = subprocess.Popen(
+        [sys.executable, "-X", "dev", "-c", BEFORE + before + runner],
+        cwd=directory,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield child
+        _, errors = child.communicate(timeout=20)
+        assert (child.returncode, errors) == (0, "")
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def line(child: subprocess.Popen[str]) -> str:
+    assert child.stdout is not None
+    return child.stdout.readline()
+
+
+@contextlib.contextmanager
+def feeding(path: Path, *batches: list[object]) -> Iterator[None]:
+    """Publish lists of messages again and again."""
+    stop = threading.Event()
+    with UnixTransport(path, SCHEMA_DIGEST, echo=False) as transport:
+        publishers = [transport.publisher(type(batch[0])) for batch in batches]
+
+        def feed() -> None:
+            while not stop.wait(0.01):
+                for publisher, batch in zip(publishers, batches, strict=True):
+                    publisher.publish_many(batch)
+                    publisher.flush()
+
+        thread = threading.Thread(target=feed)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+def test_the_blocking_program_runs(tmp_path: Path) -> None:
+    path = tmp_path / "bus.sock"
+    text = program("Blocking").replace("/run/mycelium/bus.sock", str(path))
+    ticks = [TradeTick(price, 1) for price in range(100)]
+    after = "print(names['subscriber'].dropped)"
+    with bridge(path) as running_bridge, UnixTransport(path, SCHEMA_DIGEST) as transport:
+        published = transport.subscriber(TradeTick)
+        with running(tmp_path, text, "", FLAT + after) as child:
+            assert [published.recv(20) for _ in range(101)] == [TradeTick(101_500, 2_500), *ticks]
+            with feeding(path, [TradeTick(7, 7)] * 100):
+                assert line(child) == "first tick\n"
+            running_bridge.close()
+            assert line(child) == "0\n"
+
+
+def test_the_asyncio_program_runs(tmp_path: Path) -> None:
+    path = tmp_path / "bus.sock"
+    with (
+        bridge(path, "--tcp", "localhost:0") as running_bridge,
+        UnixTransport(path, SCHEMA_DIGEST) as transport,
+        transport.subscriber(Ping) as pings,
+    ):
+        text = program("asyncio").replace("localhost:7777", f"localhost:{running_bridge.tcp_port}")
+        with running(tmp_path, text, "", COROUTINE) as child:
+            ping = pings.recv(20)
+            assert ping.value == "hello from python"
+            transport.publisher(Pong).publish(Pong(ping.value))
+            transport.publisher(Pong).flush()
+            assert line(child) == "Received Pong: hello from python\n"
+            with feeding(path, [TradeTick(7, 7)] * 100):
+                assert line(child) == "first tick\n"
+
+
+SIGNAL = TradeSignal(1, "ETH", True, 0.5, 2, 3)
+LOCAL = """
+execution = MessageBus.from_topology("topology.toml", "execution", SCHEMA_DIGEST)
+orders = execution.subscriber(Order)
+"""
+AFTER_LOCAL = """
+assert orders.recv(20) == order
+execution.close()
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("way", ["in-process", "unix", "tcp"])
+def test_the_program_by_topology_runs(tmp_path: Path, way: str) -> None:
+    port = free_port()
+    node = '[[nodes]]\nname = "{}"\nservices = {}\n'
+    if way == "in-process":
+        nodes = node.format("own", '["risk", "execution"]')
+    else:
+        nodes = node.format("own", '["risk"]') + node.format("other", '["execution"]')
+    if way == "tcp":  # names that differ are different hosts, so that one machine does
+        nodes = nodes.replace("[[nodes]]\n", '[[nodes]]\nhost = "here.example"\nport = 1\n', 1)
+        nodes += f'host = "127.0.0.1"\nport = {port}\n'
+    (tmp_path / "topology.toml").write_text(f'socket_dir = "{tmp_path}"\n{nodes}')
+    local = way == "in-process"
+    runner = FLAT + AFTER_LOCAL if local else FLAT
+    closing = "\nnames['bus'].close()\n"
+    with contextlib.ExitStack() as stack:
+        own = stack.enter_context(bridge(tmp_path / "own.sock"))
+        if not local:
+            other: Bridge = stack.enter_context(
+                bridge(tmp_path / "other.sock", *(["--tcp", f"127.0.0.1:{port}"] if way == "tcp" else []))
+            )
+            assert other.address
+            transport = stack.enter_context(UnixTransport(tmp_path / "other.sock", SCHEMA_DIGEST))
+            orders = stack.enter_context(transport.subscriber(Order))
+        child = stack.enter_context(
+            running(tmp_path, program("By topology"), LOCAL if local else "", runner + closing)
+        )
+        if not local:
+            assert orders.recv(20) == Order(1, 2, "ETH", True, 3, 4, 5)
+        with feeding(tmp_path / "own.sock", [SIGNAL]):
+            assert line(child) == "first signal\n"
+        own.close()

@@ -1,9 +1,11 @@
-"""The `compare` fixture, and the table of ratios that a run of the benchmarks ends with."""
+"""Fixtures of all benchmarks, and the table of ratios that a run of the benchmarks ends with."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import limits
 import pytest
 from measure import ROWS, Comparison
 
@@ -14,16 +16,19 @@ def compare(benchmark: Any, request: pytest.FixtureRequest) -> Comparison:
     return Comparison(benchmark, request.node.name.removeprefix("test_"))
 
 
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`limits.c`, compiled."""
+    built = limits.build(tmp_path_factory.mktemp("limits"))
+    if built is None:
+        pytest.skip("there is no C compiler: no limits to compare with")
+    return built
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not ROWS:
         return
     terminalreporter.section("nanoseconds per operation, medians of alternating rounds")
-    for name, medians, wanted in ROWS:
-        (ours, our_time), *others = medians.items()
-        terminalreporter.write_line(f"{name}: {ours} {our_time:.1f}")
-        for other, their_time in others:
-            ratio = their_time / our_time
-            line = f"    {other} {their_time:.1f}: {ratio:.2f} times as long"
-            if other in wanted:
-                line += f" (wanted {wanted[other]}, {'reached' if ratio >= wanted[other] else 'NOT reached'})"
+    for row in ROWS:
+        for line in row.lines():
             terminalreporter.write_line(line)

@@ -9,15 +9,49 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
 Loop = Callable[[int], None]
+#: Does so many operations and gives the nanoseconds they took.
+Timed = Callable[[int], float]
 ROUNDS = 60
 ROUND_S = 0.002
 
-ROWS: list[tuple[str, dict[str, float], Mapping[str, float]]] = []
+
+@dataclass(frozen=True)
+class Row:
+    """A comparison that was made; the first contender is ours.
+
+    Attributes:
+        medians: nanoseconds for one operation.
+        wanted: for contenders named here, their time divided by ours that we mean to reach.
+        beyond: for contenders named here, how many nanoseconds longer than them we may take.
+    """
+
+    name: str
+    medians: Mapping[str, float]
+    wanted: Mapping[str, float]
+    beyond: Mapping[str, float]
+
+    def lines(self) -> Iterator[str]:
+        """The comparison in words."""
+        (ours, our_time), *others = self.medians.items()
+        yield f"{self.name}: {ours} {our_time:.1f}"
+        for other, their_time in others:
+            ratio, more = their_time / our_time, our_time - their_time
+            line = f"    {other} {their_time:.1f}: {ratio:.2f} times as long"
+            if (least := self.wanted.get(other)) is not None:
+                line += f" (wanted {least:.3g}, {'reached' if ratio >= least else 'NOT reached'})"
+            if (most := self.beyond.get(other)) is not None:
+                line += f", ours takes {more:.1f} more (at most {most:g} wanted, "
+                line += f"{'reached' if more <= most else 'NOT reached'})"
+            yield line
+
+
+ROWS: list[Row] = []
 
 
 def loop(code: str, **names: Any) -> Loop:
@@ -47,29 +81,54 @@ class Comparison:
             wanted: for contenders named here, how many times as fast as them we mean to be; shown beside
                 what was measured, and never asserted.
         """
-        turns = {name: self._turns(run) for name, run in contenders.items()}
+        return self.timed({name: _timed(run) for name, run in contenders.items()}, per=per, wanted=wanted)
+
+    def timed(
+        self,
+        contenders: Mapping[str, Timed],
+        *,
+        per: int = 1,
+        wanted: Mapping[str, float] | None = None,
+        beyond: Mapping[str, float] | None = None,
+        rounds: int = ROUNDS,
+        round_s: float = ROUND_S,
+    ) -> dict[str, float]:
+        """The same of contenders that take their time themselves.
+
+        Args:
+            beyond: for contenders named here, how many nanoseconds longer than them we may take.
+            rounds: of each contender.
+            round_s: seconds that a round should take.
+        """
+        turns = {name: _turns(run, round_s) for name, run in contenders.items()}
         times: dict[str, list[float]] = {name: [] for name in contenders}
         gc.collect()
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for name, run in contenders.items():
-                start = time.perf_counter_ns()
-                run(turns[name])
-                times[name].append((time.perf_counter_ns() - start) / turns[name] / per)
+                times[name].append(run(turns[name]) / turns[name] / per)
         medians = {name: statistics.median(each) for name, each in times.items()}
         ours = next(iter(contenders))
         self.benchmark.extra_info.update({f"{name} ns": round(value, 2) for name, value in medians.items()})
-        self.benchmark.pedantic(contenders[ours], args=(turns[ours],), rounds=5)
-        ROWS.append((self.name, medians, wanted or {}))
+        self.benchmark.pedantic(contenders[ours], args=(turns[ours],), rounds=min(rounds, 5))
+        ROWS.append(Row(self.name, medians, wanted or {}, beyond or {}))
         return medians
 
-    @staticmethod
-    def _turns(run: Loop) -> int:
-        """How often a loop turns in one round."""
-        turns = 1
-        while True:
-            start = time.perf_counter()
-            run(turns)
-            elapsed = time.perf_counter() - start
-            if elapsed >= ROUND_S / 4:
-                return max(1, int(turns * ROUND_S / elapsed))
-            turns *= 2
+
+def _timed(run: Loop) -> Timed:
+    def timed(turns: int) -> float:
+        start = time.perf_counter_ns()
+        run(turns)
+        return time.perf_counter_ns() - start
+
+    return timed
+
+
+def _turns(run: Timed, round_s: float) -> int:
+    """How many operations a round has."""
+    turns = 1
+    while True:
+        elapsed = run(turns) / 1e9
+        if elapsed >= round_s / 4:
+            return max(1, int(turns * round_s / elapsed))
+        # Few steps: the rounds of processes take a moment each, whatever their number of operations.
+        turns *= 2 if elapsed > round_s / 40 else 8

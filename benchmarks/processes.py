@@ -1,0 +1,149 @@
+"""Two processes that take part in a benchmark, each kept to its own CPUs where the system can do that.
+
+All contenders run in the same two, in turn, so that none has a warmer process or a better CPU than another.
+A process calls functions that stand at the top of a module, and answers with what they return.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import socket
+import traceback
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+#: Seconds after which a process that has not answered counts as stuck.
+TIMEOUT_S = 60.0
+
+Ready = Callable[[], None]
+
+
+def cpus() -> list[int]:
+    """The CPUs that this process may use; empty where the system does not tell."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+class Process:
+    """A child process that calls functions for us."""
+
+    def __init__(self, allowed: list[int]) -> None:
+        self._allowed = allowed
+        self._begin()
+
+    def start(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call `function(ready, *args)` there. Calling `ready()` ends our `wait_ready()`."""
+        self.pipe.send((function, args))
+
+    def wait_ready(self) -> None:
+        """Wait until the function says that it is ready."""
+        self._answer("ready")
+
+    def result(self) -> Any:
+        """What the function returned."""
+        return self._answer("result")
+
+    def restart(self) -> None:
+        """Begin again with a new process, whatever the old one does."""
+        self.close()
+        self._begin()
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        self._process.terminate()
+        self._process.join()
+        self.pipe.close()
+
+    def _begin(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        # asyncio asks for 256 KiB to read 22 bytes to, which glibc may fetch from the system and give back
+        # every time, depending on what lies beside it: a bare Protocol takes twice as long then. Not so here.
+        os.environ.setdefault("MALLOC_TOP_PAD_", "16777216")
+        self.pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, self._allowed), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def _answer(self, wanted: str) -> Any:
+        if not self.pipe.poll(TIMEOUT_S):
+            raise TimeoutError(f"a benchmark process did not answer within {TIMEOUT_S:g} s")
+        kind, value = self.pipe.recv()
+        if kind != wanted:
+            raise RuntimeError(f"a benchmark process failed:\n{value}" if kind == "error" else f"{kind} came")
+        return value
+
+
+def together(
+    first: Process, its_call: tuple[Any, ...], second: Process, other_call: tuple[Any, ...]
+) -> tuple[Any, Any]:
+    """Have the second process call its function once the first one's is ready; what both returned.
+
+    A call is a function and its arguments. Where one fails, both processes begin again: the other one
+    waits for it in vain.
+    """
+    try:
+        first.start(*its_call)
+        first.wait_ready()
+        second.start(*other_call)
+        results: dict[Process, Any] = {}
+        while len(results) < 2:
+            waiting = {each.pipe: each for each in (first, second) if each not in results}
+            answered = wait(waiting, TIMEOUT_S)
+            if not answered:
+                raise TimeoutError(f"a benchmark process did not answer within {TIMEOUT_S:g} s")
+            for pipe in answered:
+                each = waiting[pipe]  # type: ignore[index]
+                results[each] = each.result()
+    except BaseException:
+        first.restart()
+        second.restart()
+        raise
+    return results[first], results[second]
+
+
+@contextlib.contextmanager
+def pair(*, one_cpu: bool = False) -> Iterator[tuple[Process, Process]]:
+    """Two processes: each with half of the CPUs, or both on a single one."""
+    allowed = cpus()
+    half = len(allowed) // 2
+    sides = [allowed[:1], allowed[:1]] if one_cpu else [allowed[:half], allowed[half:]]
+    with contextlib.ExitStack() as stack:
+        first, second = (stack.enter_context(contextlib.closing(Process(side))) for side in sides)
+        yield first, second
+
+
+def accept(ready: Ready, path: str) -> socket.socket:
+    """Listen on a Unix socket, say so, and take one connection."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        listener.settimeout(TIMEOUT_S)
+        ready()
+        sock, _ = listener.accept()
+    sock.settimeout(None)
+    return sock
+
+
+def connect(path: str) -> socket.socket:
+    """A connection to who accepts there."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(path)
+    return sock
+
+
+def _serve(pipe: Connection, allowed: list[int]) -> None:
+    if allowed:
+        os.sched_setaffinity(0, allowed)
+    while True:
+        try:
+            function, args = pipe.recv()
+        except EOFError:
+            return
+        try:
+            pipe.send(("result", function(lambda: pipe.send(("ready", None)), *args)))
+        except Exception:
+            pipe.send(("error", traceback.format_exc()))

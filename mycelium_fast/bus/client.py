@@ -269,8 +269,8 @@ class MyceliumClient:
             if self._gate.failure is not None:
                 raise again(self._gate.failure)
             raise queue.Full(
-                f"publishing on {self!r} would have to wait, for the peer or a connection: await publish(), or "
-                "try again later"
+                f"publishing on {self!r} would have to wait, for the peer or a connection: await publish(), "
+                "or try again later"
             )
         if self._tracer is None:
             self._put(message)

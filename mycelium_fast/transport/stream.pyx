@@ -625,18 +625,13 @@ cdef class Stream:
         else:
             how = f"broke the connection off ({_reason(failure)})"
         text = f"{self.name} {how}"
-        if failure is not None and self.wire._tls and self.connection.state is State.WAITING:
-            self._end(HandshakeError(
-                f"{text}. It may want a certificate of this client that it trusts (context.load_cert_chain), or use "
-                "another contracts file: its log would say so"
-            ))
-            return 0
         if self._goodbye is not None:
             text += f" after saying goodbye: {self._goodbye}"
+        waiting = self.connection.state is State.WAITING
         for event in self.connection.receive_eof():
             if isinstance(event, Closed):
-                if isinstance(event.error, TransportError):
-                    self._end(event.error)
+                if waiting:
+                    self._end(self._refused(event.error, text, failure))
                     return 0
                 if event.error is not None:
                     text += f" within a frame ({event.error})"
@@ -645,6 +640,17 @@ cdef class Stream:
             text += "; it had sent nothing: it may have refused the schema digest, its log would say so"
         self._end(_closed(text, failure))
         return 0
+
+    def _refused(self, error, str text, failure):
+        """What to raise where the connection ended before the peer had said a word: `error`, as the session has it,
+        and what else it may be."""
+        if self.wire._tls:
+            # TLS 1.3 lets a client finish its side before its certificate, or the lack of one, is refused.
+            hint = "With TLS, it may want a certificate of this client that it trusts (context.load_cert_chain)."
+            return HandshakeError(f"{text}. {hint}") if failure is not None else type(error)(f"{error} {hint}")
+        if self.wire.sock.family != socket.AF_UNIX:
+            return type(error)(f"{error} One that speaks TLS needs tls=ssl.create_default_context().")
+        return error
 
     cdef int _end(self, object error) except -1:
         """The connection is over; the first reason stays."""

@@ -18,6 +18,7 @@ cdef class MessageQueue(Sink):
     cdef public object relieve
     cdef public object on_bad_frame
     cdef dict _class_of, _decoders
+    cdef object _only  # decoder of a queue for one compiled class
     cdef object _chunks
     cdef list _current
     cdef Py_ssize_t _position

@@ -118,6 +118,7 @@ cdef class MessageQueue(Sink):
         for type_id, each in self._class_of.items():
             bound_to = getattr(each.decode_batch, "__self__", None)
             self._decoders[type_id] = bound_to if isinstance(bound_to, Definition) else None
+        self._only = self._decoders[type_id] if len(self._decoders) == 1 else None
         if classes is not None:
             self.type_ids = frozenset(self._class_of)
         else:
@@ -317,17 +318,16 @@ cdef class MessageQueue(Sink):
         if self.classes is None:
             type_id = run.type_id
             return [RawMessage(type_id, bytes(payload)) for payload in run.payloads()]
-        cls = self._class_of[run.type_id]
         if self._arrays:
-            return self._table(cls, run)
+            return self._table(self._class_of[run.type_id], run)
         errors = []
-        decoder = self._decoders[run.type_id]
+        decoder = self._only if self._only is not None else self._decoders[run.type_id]
         if decoder is not None:
             messages = decode_frames(
                 (<Definition>decoder).spec, run.start, run.count * (MYC_HEADER_SIZE + run.length), self.validate, errors
             )
         else:  # plain Python
-            messages = cls.decode_batch(run, validate=self.validate, errors=errors)
+            messages = self._class_of[run.type_id].decode_batch(run, validate=self.validate, errors=errors)
         if errors:
             self._bad(run, errors)
         return messages

@@ -323,7 +323,7 @@ cdef class FrameScanner:
     cdef int _arrived(self, Py_ssize_t size, list runs) except -1:
         """So many bytes more are in the block: append the frames that they complete to `runs`."""
         cdef Block block = self._block
-        cdef Py_ssize_t given = len(runs)
+        cdef Py_ssize_t given = len(runs), number
         cdef Run run
         self._end += size
         self.bytes += size

@@ -86,7 +86,7 @@ class Flusher:
             count_quiet_thread(-1)
 
     def _flush(self) -> bool:
-        """Send what is pending; False to fall asleep. (A function of its own, to wait without a reference.)"""
+        """Send what is pending; False to fall asleep. (A function: nobody waits with a reference.)"""
         stream = self._stream()
         if stream is None:
             _free(self._end)

@@ -72,4 +72,6 @@ def test_the_version_is_the_same_everywhere() -> None:
 
 def test_nothing_is_required_to_import_the_package() -> None:
     requirements = importlib.metadata.requires("mycelium-fast") or []
-    assert [text for text in requirements if not re.search(r"extra\s*==", text)] == []
+    required = [text for text in requirements if not re.search(r"extra\s*==", text)]
+    # (For topology files where the standard library reads no TOML; imported with the first of them.)
+    assert [text for text in required if not re.match(r"tomli.*python_version < .3\.11.", text)] == []

@@ -367,7 +367,7 @@ with MessageBus(topology, "a", SCHEMA_DIGEST) as a, MessageBus(topology, "b", SC
 
 def test_the_counters_of_a_bus_tell_its_connections_and_its_process_apart(make: Make) -> None:
     a, b = make("a"), make("b")
-    b.subscriber(TradeTick, capacity=5)
+    ticker = b.subscriber(TradeTick, capacity=5)
     a.publisher_to("b", TradeTick).publish_many(ticks(0, 3))
     (sent,), (received,) = a.stats(), b.stats()
     assert (sent.peer, sent.service, sent.node, sent.frames_sent, sent.bytes_sent) == (
@@ -376,6 +376,7 @@ def test_the_counters_of_a_bus_tell_its_connections_and_its_process_apart(make: 
     )
     (subscriber,) = received.subscribers
     assert (subscriber.name, subscriber.received, subscriber.queued) == ("TradeTick", 3, 3)
+    assert ticker.recv(0).price == 0
 
 
 # Through bridges ------------------------------------------------------------------------------------------
@@ -796,7 +797,7 @@ def test_the_bus_is_made_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "topology.toml"
     file.write_text(f'socket_dir = "{tmp_path}"\n[[nodes]]\nname = "n"\nservices = ["risk", "execution"]\n')
     with (
-        MessageBus.from_topology(file, "risk") as risk,  # the digest of the one module imported
+        MessageBus.from_topology(file, "risk", SCHEMA_DIGEST) as risk,
         MessageBus.from_topology(
             str(file), service_name="execution", schema_digest=SCHEMA_DIGEST
         ) as execution,

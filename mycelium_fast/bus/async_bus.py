@@ -95,7 +95,9 @@ class AsyncMessageBus(BusBase):
             validate=validate,
             on_bad_frame=self._settings.get("on_bad_frame"),
         )
-        feed = Feed(queue, self._forget)
+        feed = Feed(
+            queue, self._forget, lambda feed: loop.is_closed() or loop.call_soon_threadsafe(feed.close)
+        )
         self._alone.append(feed)
         self._joined(Port(queue, loop=loop))
         return AsyncSubscriber(feed, _confirmed)

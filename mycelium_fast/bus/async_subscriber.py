@@ -45,12 +45,18 @@ class Feed:
         confirmed: done when the peer has confirmed the subscription; has the error if it refused.
     """
 
-    def __init__(self, queue: MessageQueue, close: Callable[[Feed], None]) -> None:
+    def __init__(
+        self,
+        queue: MessageQueue,
+        close: Callable[[Feed], None],
+        abandon: Callable[[Feed], object],
+    ) -> None:
         self.queue = queue
         self.reason: TransportError | None = None
         self.confirmed: asyncio.Future[None] | None = None
         self.tracer: TracerHook | None = None
         self._close = close
+        self._abandon = abandon
         self._closed = False
         self._waiters: deque[asyncio.Future[bool]] = deque()
         queue.wake = self.wake
@@ -77,6 +83,12 @@ class Feed:
             self._closed = True
             self.end(ConnectionClosed("the subscriber was closed; make another with client.subscriber()"))
             self._close(self)
+
+    def abandon(self) -> None:
+        """Nobody refers to the subscriber any more: close it, though not here. The garbage collector may have
+        come at any moment, also in the middle of a write, and in any thread."""
+        if not self._closed:
+            self._abandon(self)
 
     async def wait(self, timeout: float | None = None) -> bool:
         """Wait until there may be something to see; False after `timeout` seconds."""
@@ -250,7 +262,7 @@ class AsyncSubscriber(Generic[T]):
     def __del__(self) -> None:
         feed = getattr(self, "_feed", None)
         if feed is not None:
-            feed.close()
+            feed.abandon()
 
     def __repr__(self) -> str:
         queue = self._queue

@@ -24,7 +24,7 @@ from ..errors import (
     TransportError,
     TransportTimeout,
 )
-from ..session import Event, Features, GoodbyeReceived
+from ..session import Event, Features, GoodbyeReceived, HandshakeDone, Negotiated
 from ..transport.aio import Link, dial, explain
 from .async_subscriber import again
 
@@ -143,7 +143,6 @@ class Connector:
         """Connect once. Raises TransportError; cancelled, it leaves nothing half-made."""
         self.address, self.settings = address, settings
         self.over = None
-        self._retry_after = 0.0
         self._set_state(ClientState.CONNECTING)
         # In a task of its own, so that close() can end it, and a cancelled connect() does not stop half-way.
         attempt = self._task = asyncio.get_running_loop().create_task(self._attempt())
@@ -221,8 +220,10 @@ class Connector:
             self._retry_after = event.reconnect_after
             self._goodbye = event.reason
             _log.info("%s says goodbye: %s", link.peer, event.reason or "no reason given")
-        else:
-            self._owner.link_event(link, event)
+            return
+        if self._up and isinstance(event, (HandshakeDone, Negotiated)):
+            self._listen_for_silence(link)  # it was taken for a plain peer before
+        self._owner.link_event(link, event)
 
     def link_writable(self, link: Link) -> None:
         """The peer keeps up again, or does not."""
@@ -238,9 +239,8 @@ class Connector:
         if not was_up:
             return  # the attempt under way gets the error
         backoff = self._dialling.backoff
-        if self._goodbye is not None:
-            error = again(error) if not self._goodbye else _with_goodbye(error, self._goodbye)
-        if backoff is None or self._retry_after is None or (self._refused and _is_refusal(error)):
+        error = self._explained(error)
+        if backoff is None or self._is_final(error):
             self._finish(error)
             return
         _log.info("%s; connecting again", error)
@@ -254,6 +254,8 @@ class Connector:
     async def _attempt(self) -> None:
         """Make a connection, with everything subscribed to on it."""
         settings = self._settings
+        self._retry_after = 0.0  # what a peer says from now on, also before it breaks this attempt off, holds
+        self._goodbye = None
         try:
             link = await self._open()
             await link.wait_open(settings.handshake_grace)
@@ -271,8 +273,6 @@ class Connector:
             raise
         self.connections += 1
         self._up = True
-        self._retry_after = 0.0
-        self._goodbye = None
         self._listen_for_silence(link)
         self._owner.link_up(link)
         self._set_state(ClientState.CONNECTED)
@@ -329,13 +329,13 @@ class Connector:
         try:
             for delay in backoff.delays():
                 await asyncio.sleep(max(delay, self._retry_after or 0.0))
-                self._retry_after = 0.0
                 try:
                     await self._attempt()
                     return
-                except TransportError as error:
+                except TransportError as failure:
+                    error = self._explained(failure)
                     refusals = refusals + 1 if isinstance(error, HandshakeError) else 0
-                    if (self._refused and _is_refusal(error)) or refusals >= _SILENT_REFUSALS:
+                    if self._is_final(error) or refusals >= _SILENT_REFUSALS:
                         self._finish(error)
                         return
                     self._set_state(ClientState.RECONNECTING, error)
@@ -348,18 +348,25 @@ class Connector:
     def _listen_for_silence(self, link: Link) -> None:
         """Ask a peer that is silent whether it is there: one that vanished closes nothing."""
         interval = self._dialling.heartbeat
-        if interval is None or Features.HEARTBEATS not in link.connection.features:
+        if interval is None or Features.HEARTBEATS not in link.connection.features or self._pulse is not None:
             return
         loop = asyncio.get_running_loop()
-        seen, asked = link.connection.scanner.reads, False
+
+        def signs() -> tuple[int, int]:
+            # While bytes wait for the peer, each one that is taken shows that it reads; otherwise the
+            # operating system takes them, whether there is a peer or not.
+            taken = link.taken
+            return link.connection.scanner.reads, taken if taken < link.written else -1
+
+        seen, asked = signs(), False
 
         def look() -> None:
             nonlocal seen, asked
-            reads = link.connection.scanner.reads
             if link is not self.link:
                 return
-            if link.held or link.paused or reads != seen:
-                seen, asked = reads, False
+            now = signs()
+            if link.held or now != seen:
+                seen, asked = now, False
             elif asked:
                 link.fail(
                     ConnectionClosed(f"{link.peer} has not answered for {interval:g} s: it seems to be gone")
@@ -367,7 +374,7 @@ class Connector:
                 return
             else:
                 asked = True
-                link.write(link.connection.ping(seen))
+                link.write(link.connection.ping(seen[0]))
             self._pulse = loop.call_later(interval, look)
 
         self._pulse = loop.call_later(interval, look)
@@ -386,6 +393,16 @@ class Connector:
             self._pulse = None
         self._owner.link_down(link)
         link.abort()
+
+    def _explained(self, error: TransportError) -> TransportError:
+        """The error with what the peer said before."""
+        if self._goodbye is None:
+            return error
+        return _with_goodbye(error, self._goodbye) if self._goodbye else again(error)
+
+    def _is_final(self, error: TransportError) -> bool:
+        """Whether the peer said that there is no sense in connecting again."""
+        return self._retry_after is None or (self._refused and _is_refusal(error))
 
     def _finish(self, error: TransportError) -> None:
         """There will be no connection any more."""

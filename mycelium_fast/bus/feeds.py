@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Feeds"]
 
 _log: Final = logging.getLogger("mycelium_fast.bus")
+_EVERY: Final = frozenset({0})
 
 
 class _Request:
@@ -65,7 +66,7 @@ class Feeds:
 
     def add(self, queue: MessageQueue, tracer: TracerHook | None) -> Feed:
         """Have a queue filled from now on, and the peer asked for what it wants."""
-        feed = Feed(queue, self._closed)
+        feed = Feed(queue, self._closed, self._abandoned)
         feed.tracer = tracer
         queue.relieve = self.switch.relieve
         self._feeds[feed] = None
@@ -124,7 +125,7 @@ class Feeds:
         if request is None:
             return
         for feed in request.feeds:
-            refused = request.refused.keys() & (feed.queue.type_ids or ())
+            refused = request.refused.keys() & _refusable(feed)
             if refused:
                 error = request.refused[min(refused)]
                 _log.warning("subscription to %s refused: %s", feed.queue.name, error)
@@ -136,7 +137,7 @@ class Feeds:
         """The peer refuses a type; whether it had been asked for."""
         asked = False
         for request in self._requests.values():
-            if any(event.type_id in (feed.queue.type_ids or ()) for feed in request.feeds):
+            if any(event.type_id in _refusable(feed) for feed in request.feeds):
                 request.refused[event.type_id] = event.error
                 asked = True
         return asked
@@ -149,7 +150,7 @@ class Feeds:
 
     def set_tracer(self, tracer: TracerHook | None) -> None:
         """Have spans opened for what is received, or not."""
-        for feed in self._feeds:
+        for feed in self:
             feed.tracer = tracer
 
     # Within -------------------------------------------------------------------------------------------------
@@ -169,12 +170,20 @@ class Feeds:
         return request.done
 
     def _closed(self, feed: Feed) -> None:
-        """Whoever had it wants no more; may come from the garbage collector, in any thread."""
+        """Whoever had it wants no more; may come from any thread."""
         loop = self._loop
         if loop is None or asyncio._get_running_loop() is loop:
             self._remove(feed)
         elif not loop.is_closed():
             loop.call_soon_threadsafe(self._remove, feed)
+
+    def _abandoned(self, feed: Feed) -> None:
+        """The garbage collector found it: close it in a turn of the event loop of its own."""
+        loop = self._loop or asyncio._get_running_loop()
+        if loop is None or loop.is_closed():
+            feed.close()
+        else:
+            loop.call_soon_threadsafe(feed.close)
 
     def _remove(self, feed: Feed) -> None:
         self.subscriptions.pop(feed, None)
@@ -209,3 +218,8 @@ class Feeds:
     def _release(self) -> None:
         if self._link is not None:
             self._link.release()
+
+
+def _refusable(feed: Feed) -> frozenset[int]:
+    """The types that a refusal of a feed may name: 0 is every type."""
+    return _EVERY if feed.queue.type_ids is None else feed.queue.type_ids

@@ -401,8 +401,8 @@ class _InProcess(SocketTransport):
 
     def close(self) -> None:
         """End the subscribers."""
-        self._silent.close()
         super().close()
+        self._silent.close()
 
     def __repr__(self) -> str:
         return self._name

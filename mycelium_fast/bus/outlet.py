@@ -58,6 +58,7 @@ class Outlet:
         self._turn_over = False
         self._turn_ends_at = 0
         self._refused: dict[int, TransportError] = {}
+        self._kept: list[bytes | memoryview] = []  # of a list that found its link ending, ahead of the writer
         self.unpooled_frames = self.unpooled_bytes = 0
         self.writer = settings.writer(pool)
         self._write = self.writer.write
@@ -82,6 +83,10 @@ class Outlet:
         self._loop = asyncio.get_running_loop()
         self._turn_ends_at = link.written + _TURN_BYTES
         self._refused.clear()
+        if not link.ending:
+            for data in self._kept:
+                link.write(data)
+            self._kept.clear()
         self.send("delay")
         self.update()
 
@@ -144,9 +149,9 @@ class Outlet:
         elif verdict:
             self._attend(verdict, message)
 
-    def put_many(self, messages: list[Any] | tuple[Any, ...]) -> None:
-        """Accept messages, whatever the room: all of them, or none."""
-        writer, start = self.writer, 0
+    def put_many(self, messages: list[Any] | tuple[Any, ...], start: int = 0) -> None:
+        """Accept messages, whatever the room: all of them, or none; those before `start` have been."""
+        writer = self.writer
         while start < len(messages):
             try:
                 verdict, taken = writer.write_many(messages, start)
@@ -169,11 +174,10 @@ class Outlet:
         try:
             context, link = span.context, self._link
             if context is not None and link is not None and Features.TRACE in link.connection.features:
-                frame = link.connection.trace(*context)
-                if self.writer.write_frames(frame, 0) == FULL:
-                    self.send("full")
-                    self.writer.write_frames(frame, 0)
-            self.put_many(messages)
+                self._put_first(link.connection.trace(*context) + messages[0].to_frame())
+                self.put_many(messages, 1)
+            else:
+                self.put_many(messages)
         except BaseException as error:
             span.end(error)
             raise
@@ -197,12 +201,14 @@ class Outlet:
 
     # Sending ------------------------------------------------------------------------------------------------
 
-    def send(self, reason: str, *, keep: bool = False) -> None:
-        """Hand what waits in the writer to the link; `keep` it where that is about to end."""
+    def send(self, reason: str) -> None:
+        """Hand what waits in the writer to the link; where that is about to end, it goes to the next."""
         writer, link = self.writer, self._link
         if not writer.pending or link is None:
             return
-        if keep and link.ending:
+        if link.ending:
+            if reason == "full":
+                self._kept += writer.take()
             self.update()
             return
         writer.note_flush(reason)
@@ -229,18 +235,27 @@ class Outlet:
             self.send("full")
             verdict = self._write(message)
         if verdict == DUE:
-            self.send(self._reason(), keep=True)
+            self.send(self._reason())
         elif verdict == ARM:
             self._arm()
+
+    def _put_first(self, frames: bytes) -> None:
+        """Accept a trace context and the message that it is about, together or not at all."""
+        verdict = self.writer.write_frames(frames)
+        if verdict == FULL:
+            self.send("full")
+            verdict = self.writer.write_frames(frames)
+        if verdict == DUE:
+            self.send(self._reason())
 
     def _put_unpooled(self, messages: list[Any] | tuple[Any, ...]) -> None:
         """The pool has no block left half-way through a list, of which the first part has been accepted."""
         self.send("full")
-        if self._link is not None:
-            data = b"".join([message.to_frame() for message in messages])
-            self.unpooled_frames += len(messages)
-            self.unpooled_bytes += len(data)
-            self._link.write(data)
+        data = b"".join([message.to_frame() for message in messages])
+        self.unpooled_frames += len(messages)
+        self.unpooled_bytes += len(data)
+        if self._link is None or not self._link.write(data):
+            self._kept.append(data)
 
     def _reason(self) -> str:
         writer, batching = self.writer, self._batching
@@ -262,7 +277,7 @@ class Outlet:
 
     def _send_due(self) -> None:
         self._armed = None
-        self.send("delay", keep=True)
+        self.send("delay")
 
     def _end_turn(self) -> None:
         """Let other tasks, and what has arrived, have their turn before the next publish."""

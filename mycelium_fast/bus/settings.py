@@ -5,10 +5,12 @@ Blocking transports and the asyncio client share them, so that a keyword means t
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
-from ..codec.batching import Batching, batching_of
+from ..codec.batching import Batching, Profile, batching_of
 from ..codec.frames import MAX_ACCEPTED_PAYLOAD_SIZE, MAX_PAYLOAD_SIZE, FrameScanner
 from ..codec.pool import BufferPool
 from ..codec.writer import BatchWriter
@@ -18,7 +20,7 @@ from .arguments import check_seconds
 if TYPE_CHECKING:
     from .message_queue import BadFramesHook
 
-__all__ = ["Options", "Settings"]
+__all__ = ["Options", "Settings", "settings_of"]
 
 #: Seconds of the longest time-out: the system's calls do not take any number.
 _LONGEST_S = 86_400.0
@@ -45,7 +47,7 @@ class Options(TypedDict, total=False):
     """
 
     handshake: bool
-    profile: str | Batching
+    profile: Profile | Batching
     service: str
     node: str
     echo: bool
@@ -58,6 +60,24 @@ class Options(TypedDict, total=False):
     max_pending: int
     pool: BufferPool | None
     on_bad_frame: BadFramesHook | None
+
+
+def settings_of(
+    owner: str, schema_digest: bytes | None, options: Options, own: Iterable[str] = ()
+) -> Settings:
+    """Check what a user passed to `owner`, whose `own` keywords stand beside the options.
+
+    Raises:
+        TypeError: a keyword that there is not; suggests the nearest.
+        TypeError, ValueError: as `Settings`.
+    """
+    known = [*Options.__annotations__, *own]
+    for name in options:
+        if name not in Options.__annotations__:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f": there are {', '.join(known)}"
+            raise TypeError(f"{owner}() got an unexpected keyword argument {name!r}{hint}")
+    return Settings(schema_digest, **options)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ cdef class Subscriber:
     Any number of threads may share it: each message goes to one of them. Iterating gives messages until the connection
     ends; `recv` then has the reason. A queue that is full and blocks holds up every subscriber of its transport, with
     time the peer, and then whoever publishes on the same transport: receive from each of them in a thread of its own,
-    or on a transport of its own.
+    or on a transport of its own. One that nobody refers to any more is closed.
     """
 
     def __init__(self, Stream stream, MessageQueue queue):
@@ -224,6 +224,12 @@ cdef class Subscriber:
         if not self._queue.closed:
             self._queue.close()
             self._stream.remove_sink(self._queue)
+
+    def __del__(self):
+        # Nobody can take from the queue any more: full, it would hold up the others.
+        if self._queue is not None and not self._queue.closed:
+            self._queue.close()
+            self._stream.remove_sink(self._queue, quietly=True)
 
     def __enter__(self):
         return self

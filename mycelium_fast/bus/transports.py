@@ -7,14 +7,16 @@ They hold the settings and the connection's life; the work is done in `transport
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import socket
 import ssl
 import threading
+import weakref
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from ..codec.pool import BufferPool
 from ..errors import TransportError
@@ -28,7 +30,7 @@ from .message_queue import MessageQueue, Overflow, RawMessage, report_bad_frames
 from .publisher import Publisher
 from .registry import check_schema, modules
 from .selection import message_queue, raw_queue
-from .settings import Options, Settings
+from .settings import Options, Settings, settings_of
 from .stats import TransportStats
 from .subscriber import Subscriber
 
@@ -41,20 +43,25 @@ if TYPE_CHECKING:
 
 __all__ = ["SocketTransport", "TcpTransport", "UnixTransport"]
 
+_log: Final = logging.getLogger("mycelium_fast.bus")
 M = TypeVar("M", bound=SupportsFrame)
 
 
 class _BlockingTransport(ABC):
     """What all have in common. Any number of threads may share a transport."""
 
+    #: Keywords beside the options, to suggest where one is misspelt.
+    _OWN: tuple[str, ...] = ()
+
     def __init__(self, schema_digest: bytes | None, options: Options) -> None:
-        self._settings = Settings(schema_digest, **options)
+        self._settings = settings_of(type(self).__name__, schema_digest, options, self._OWN)
         self._pool: BufferPool | None = None
         self._stream: Stream | None = None
         self._tracer: TracerHook | None = None
-        self._subscribers: list[Subscriber[Any]] = []
+        self._subscribers: list[weakref.ref[Subscriber[Any]]] = []  # nobody keeps those who forget theirs
         self._lock = threading.Lock()
         self._connections = 0
+        self._told = False
         self._past: Counter[str] = Counter()
         self._past_flushes: Counter[str] = Counter()
 
@@ -94,7 +101,7 @@ class _BlockingTransport(ABC):
             name=self.address,
             owner=repr(self),
             publish_timeout=settings.publish_timeout,
-            on_unknown=None if settings.on_bad_frame is None else self._report_unknown,
+            on_unknown=None if settings.on_bad_frame is None else _reporter(settings),
         )
         stream.tracer = self._tracer
         try:
@@ -103,6 +110,7 @@ class _BlockingTransport(ABC):
             stream.close(0.0)
             raise
         self._stream = stream
+        self._told = False
         self._connections += 1
         return self
 
@@ -112,8 +120,27 @@ class _BlockingTransport(ABC):
         Wakes every thread that waits on the transport. Messages that subscribers have queued can still be
         taken.
         """
-        if self._stream is not None:
-            self._stream.close(self._settings.close_timeout)
+        stream = self._stream
+        if stream is not None:
+            stream.close(self._settings.close_timeout)
+            if stream.writer.pending and not self._told:
+                self._told = True
+                _log.warning(
+                    "%r was closed with %d bytes of accepted messages not sent: %s",
+                    self,
+                    stream.writer.pending,
+                    stream.ended,
+                )
+
+    def flush(self) -> None:
+        """Hand the operating system all that this transport's publishers accepted.
+
+        Raises:
+            TransportTimeout: the peer took nothing for `publish_timeout` seconds.
+            ConnectionClosed: the connection is over.
+            TransportError: not connected.
+        """
+        self._connected().flush()
 
     def publisher(self, message_class: type[M]) -> Publisher[M]:
         """A publisher of one message class.
@@ -122,10 +149,12 @@ class _BlockingTransport(ABC):
             TypeError: not a generated message class.
             SchemaMismatchError: the class was generated from another contracts file than the digest is of.
             EncodeError: its payload is over `max_payload_size`.
-            TransportError: not connected.
+            TransportError: not connected, or no more.
         """
         check_schema(check_message_class(message_class), self._settings.digest, repr(self))
-        return Publisher(self._connected(), message_class, max_payload_size=self._settings.max_payload_size)
+        stream = self._connected()
+        stream.raise_if_ended()
+        return Publisher(stream, message_class, max_payload_size=self._settings.max_payload_size)
 
     @overload
     def subscriber(
@@ -290,27 +319,26 @@ class _BlockingTransport(ABC):
     def _subscribed(self, queue: MessageQueue) -> Subscriber[Any]:
         stream = self._connected()
         subscriber: Subscriber[Any] = Subscriber(stream, queue)
-        stream.add_sink(queue, self._settings.connect_timeout)
+        try:
+            stream.add_sink(queue, self._settings.connect_timeout)
+        except BaseException:
+            queue.close()  # the subscriber has nothing to take back when it is deleted
+            raise
         self._open_subscribers(subscriber)
         return subscriber
 
     def _open_subscribers(self, *more: Subscriber[Any]) -> list[Subscriber[Any]]:
         """Those that the connection still feeds (others say nothing new), with these."""
         with self._lock:
-            self._subscribers = [each for each in (*self._subscribers, *more) if not each.closed]
-            return self._subscribers
+            known = [*[each() for each in self._subscribers], *more]
+            used = [each for each in known if each is not None and not each.closed]
+            self._subscribers = [weakref.ref(each) for each in used]
+            return used
 
     def _connected(self) -> Stream:
         if self._stream is None:
             raise TransportError(f"{self!r} is not connected: call connect(), or use it in a with statement")
         return self._stream
-
-    def _report_unknown(self, type_id: int, count: int) -> None:
-        """Nobody subscribed to it; a bad frame it is only where the contracts do not have it."""
-        digest = self._settings.digest
-        known = [module for module in modules() if digest is None or digest == module.SCHEMA_DIGEST]
-        if known and not any(type_id in module.MESSAGES for module in known):
-            report_bad_frames(self._settings.on_bad_frame, type_id, count, None)
 
     def _remember(self) -> None:
         """Add the counters of the connection that was to those before."""
@@ -319,6 +347,20 @@ class _BlockingTransport(ABC):
             self._past_flushes.update(self._stream.writer.flushes)
             self._subscribers = []
             self._stream = None
+
+
+def _reporter(settings: Settings) -> Callable[[int, int], None]:
+    """What to call for frames that nobody subscribed to: bad they are only where the contracts do not have
+    them.
+    """
+
+    def report(type_id: int, count: int) -> None:
+        digest = settings.digest
+        known = [module for module in modules() if digest is None or digest == module.SCHEMA_DIGEST]
+        if known and not any(type_id in module.MESSAGES for module in known):
+            report_bad_frames(settings.on_bad_frame, type_id, count, None)
+
+    return report
 
 
 def _counted(stream: Stream | None) -> Counter[str]:
@@ -353,7 +395,8 @@ class UnixTransport(_BlockingTransport):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(schema_digest, options)
-        self._path = os.fspath(path)
+        # (The form of an address, as clients take it, is no name that anybody gives a file.)
+        self._path = os.fspath(path).removeprefix("unix:")
 
     @property
     def address(self) -> str:
@@ -379,6 +422,8 @@ class TcpTransport(_BlockingTransport):
         keepalive: have the system find a peer that is gone without a word, within about a minute.
         options: as `Options` of `bus/settings.py` has them.
     """
+
+    _OWN = ("tls", "server_hostname", "keepalive")
 
     def __init__(
         self,

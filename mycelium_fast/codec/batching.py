@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
-__all__ = ["PROFILES", "Batching", "PoolStats", "batching_of"]
+__all__ = ["PROFILES", "Batching", "PoolStats", "Profile", "batching_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,10 @@ PROFILES: Final[dict[str, Batching]] = {
     "balanced": Batching(max_bytes=65536, max_delay=0.0002, adaptive=True),
     "throughput": Batching(max_bytes=65536, max_delay=0.001),
 }
+
+
+#: The names of `PROFILES`.
+Profile = Literal["latency", "balanced", "throughput"]
 
 
 def batching_of(profile: str | Batching) -> Batching:

@@ -389,6 +389,10 @@ cdef class BatchWriter:
         self._write = self._tail.block.memory
         self._limit = self._write + self._tail.block.size
 
+    def __dealloc__(self):
+        while self._head is not None:  # one by one: a long chain would be freed by a function within a function ...
+            self._head = self._head.next
+
     cdef void _drop_head(self) noexcept:
         """The first of several blocks is sent."""
         self.pending_messages -= self._head.messages

@@ -50,7 +50,8 @@ def unexplained(ours: bytes | None) -> HandshakeError:
     return SchemaMismatchError(
         "the peer closed the connection on our handshake: it uses another contracts file, most likely. "
         f"Our schema digest is {ours.hex()}; the peer's is not known, it closed without a word. "
-        f"{REGENERATE} An endpoint that expects no handshake needs handshake=False."
+        f"{REGENERATE} An endpoint that expects no handshake needs handshake=False, one that speaks TLS "
+        "needs tls=, and one with mutual TLS a certificate of this client."
     )
 
 

@@ -101,7 +101,8 @@ def _host_and_port(kind: Literal["tcp", "tls"], rest: str, text: str) -> Address
     if not host:
         raise _wrong(text, "the host is missing")
     if parts["port"] is None:
-        raise _wrong(text, "the port is missing")
+        hint = f" (a Unix socket's address is unix:{text})" if host.endswith(".sock") else ""
+        raise _wrong(text, f"the port is missing{hint}")
     return Address(kind, host=host, port=_port(parts["port"], text))
 
 

@@ -99,7 +99,8 @@ class Link(asyncio.BufferedProtocol):
         self._recheck = self._scanner.feed
         self._spare: bytearray | None = None
         self._spared: list[bytes] = []
-        self._held = False
+        self._held = False  # by the owner
+        self._starved = False  # by the pool
         self._heard = False
         self._passing = False
         self._traced = False
@@ -127,7 +128,7 @@ class Link(asyncio.BufferedProtocol):
         if self._aborted:
             self._transport.abort()
             return
-        if self._held:
+        if self.held:
             self._transport.pause_reading()
         self._transport.set_write_buffer_limits(self._max_pending, self._max_pending // 4)
         self._greeted_at = self._loop.time()
@@ -226,21 +227,19 @@ class Link(asyncio.BufferedProtocol):
     @property
     def held(self) -> bool:
         """Whether nothing is read for now."""
-        return self._held
+        return self._held or self._starved
 
     def hold(self) -> None:
         """Read nothing for now."""
-        if not self._held:
-            self._held = True
-            if self._transport is not None and not self._transport.is_closing():
-                self._transport.pause_reading()
+        if not self.held:
+            self._pause_reading()
+        self._held = True
 
     def release(self) -> None:
-        """Read on."""
-        if self._held and not self._spared:
+        """Read on, once the pool has blocks."""
+        if self._held:
             self._held = False
-            if self._transport is not None and not self._transport.is_closing():
-                self._transport.resume_reading()
+            self._resume_reading()
 
     async def wait_open(self, grace: float) -> None:
         """Wait for the peer's consent, or `grace` seconds of silence.
@@ -287,10 +286,10 @@ class Link(asyncio.BufferedProtocol):
         deadline = self._loop.time() + timeout
         try:
             if not transport.is_closing():
-                self._held, self._spared = self._held and not self._spared, []
-                if self._held:
+                if self.held:
                     transport.resume_reading()
-                    self._held = False
+                self._held = self._starved = False
+                self._spared.clear()
                 if transport.can_write_eof():
                     transport.write_eof()  # once what waits is written
                     if not self.written:
@@ -417,10 +416,12 @@ class Link(asyncio.BufferedProtocol):
     def _rescue(self) -> None:
         """Take what the peer had sent before a write to it failed: frames, or why it left."""
         sock = None if self._transport is None else self._transport.get_extra_info("socket")
-        # Other event loops have closed the descriptor by now, and TLS is in the way of plain bytes.
-        if not isinstance(sock, trsock.TransportSocket) or self._is_tls() or self._held or self._spared:
-            return
         try:
+            self._feed_spared()
+            # Other event loops have closed the descriptor by now, and TLS is in the way of plain bytes.
+            if not isinstance(sock, trsock.TransportSocket) or self._is_tls():
+                return
+            # Also while the owner holds the link: it keeps what nobody can take yet, and no more comes.
             while self.ended is None and (data := os.read(sock.fileno(), _RESCUE_SIZE)):
                 self._handle(self.connection.receive_data(data))
         except (OSError, PoolExhausted):  # nothing left, or reset
@@ -432,21 +433,36 @@ class Link(asyncio.BufferedProtocol):
         if spare is None or self._discarding:
             return
         self._spared.append(bytes(memoryview(spare)[:nbytes]))
-        if not self._held:
-            self.hold()
+        if not self.held:
+            self._pause_reading()
+        self._starved = True
         self._loop.call_later(_POOL_RETRY_S, self._retry_spared)
 
     def _retry_spared(self) -> None:
         try:
-            while self._spared and self.ended is None:
-                events = self.connection.receive_data(self._spared[0])
-                del self._spared[0]
-                self._handle(events)
+            self._feed_spared()
         except PoolExhausted:
             self._loop.call_later(_POOL_RETRY_S, self._retry_spared)
             return
         self._spared.clear()
-        self.release()
+        if self._starved:
+            self._starved = False
+            self._resume_reading()
+
+    def _feed_spared(self) -> None:
+        while self._spared and self.ended is None:
+            events = self.connection.receive_data(self._spared[0])
+            del self._spared[0]
+            self._handle(events)
+
+    def _pause_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        """Read on, unless something else is in the way still."""
+        if not self.held and self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _all_read(self, transport: asyncio.Transport) -> bool:
         """Whether the peer's side has everything, as far as the kernel knows."""

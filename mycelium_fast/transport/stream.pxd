@@ -28,8 +28,11 @@ cdef class Stream:
     cdef int _depth
     cdef Py_ssize_t _sent, _sent_since_drain, _handed_out
     cdef list _waiters, _stuck, _sinks_of_all
-    cdef dict _sinks, _refusals
-    cdef object _arrived, _trace, _confirmed, _granted
+    cdef int _last_type  # of the run handed out last, and the sinks for it; -1 after a change
+    cdef list _last_sinks
+    cdef dict _sinks, _asked  # by type id; by number of the request
+    cdef object _arrived, _trace, _asking
+    cdef object _granted     # types that the peer has confirmed and was not asked to forget
     cdef object _unsendable  # why nothing can be sent: as `ended`, or what sending failed with before all was read
 
     # Send one whole frame, or the frames of messages of one compiled class, by the profile.
@@ -68,5 +71,7 @@ cdef class Stream:
     cdef int _offer(self, Sink sink, Run run, Py_ssize_t start, bint force) except -1
     cdef int _end_of_stream(self, object failure) except -1
     cdef int _end(self, object error) except -1
-    cdef int _subscribe(self, object type_ids, double deadline) except -1
+    cdef int _install(self, Sink sink) except -1
+    cdef int _unsubscribe(self, object type_ids) except -1
+    cdef int _granted_request(self, object number) except -1
     cdef int _part(self, double deadline) except -1

@@ -33,6 +33,7 @@ import ssl
 import warnings
 from _thread import allocate_lock
 from collections import deque
+from threading import RLock
 
 from mycelium_fast.errors import (
     ConnectionClosed, HandshakeError, PermissionDenied, PoolExhausted, ProtocolError, TransportError, TransportTimeout,
@@ -89,14 +90,15 @@ def _forked():
 os.register_at_fork(after_in_child=_forked)
 
 
-cdef class _Confirmation(Sink):
-    """Ready when the peer has confirmed a request."""
+cdef class _Request(Sink):
+    """A subscription that the peer has to confirm; ready when it has, or has refused it."""
 
-    cdef Stream stream
-    cdef object request
+    cdef Sink sink
+    cdef object error
+    cdef bint done
 
     cpdef bint ready(self) except -1:
-        return self.stream._confirmed is not None and self.stream._confirmed >= self.request
+        return self.done
 
 
 cdef class Stream:
@@ -132,8 +134,10 @@ cdef class Stream:
         self._waiters = []
         self._stuck = []
         self._sinks = {}
+        self._last_type = -1
         self._sinks_of_all = []
-        self._refusals = {}
+        self._asked = {}
+        self._asking = RLock()
         self._granted = frozenset()
         self._arrived = deque()
         self._late = b""
@@ -195,93 +199,104 @@ cdef class Stream:
     # --- receiving --------------------------------------------------------------------------------------------------
 
     def add_sink(self, Sink sink, double timeout):
-        """From now on, hand the sink the frames of its types; where negotiated, returns when the peer has confirmed.
+        """From now on, hand the sink the frames of its types. Where negotiated, this is once the peer has confirmed,
+        and returns then: what comes before that is not for this sink.
 
         Raises:
             PermissionDenied: the peer refuses a type.
             TransportTimeout: no confirmation within `timeout` seconds.
             ConnectionClosed: the connection is over.
         """
+        cdef _Request request
         self._check()
         if self._closing:
             self.raise_if_ended()
+        with self._asking:
+            wanted = None if sink.type_ids is None else sink.type_ids - self._granted
+            if not self._by_subscription() or self.ended is not None or (wanted is not None and not wanted):
+                self._install(sink)
+                return
+            request = _Request()
+            request.sink, request.type_ids = sink, wanted
+            number, data = self.connection.subscribe(None if wanted is None else sorted(wanted))
+            self._asked[number] = request
+            self._late += data
+        try:
+            self._send_core(b"", True)
+            self.wait(request, monotonic() + timeout)
+            if request.error is not None:
+                _raise_again(request.error)
+            if not request.done:
+                self.raise_if_ended()
+                held = f", for the queue of {self._stuck[0][0]} is full and holds up reading" if self._stuck else ""
+                raise TransportTimeout(f"{self.name} did not confirm a subscription in time{held}")
+        except BaseException:
+            self._asked.pop(number, None)
+            self.remove_sink(sink)
+            raise
+
+    cdef int _install(self, Sink sink) except -1:
+        # New lists each time: the reader may be going through the old ones.
         if sink.type_ids is None:
             self._sinks_of_all = [*self._sinks_of_all, sink]
         else:
             for type_id in sink.type_ids:
-                # A new list each time: the reader may be going through the old one.
                 self._sinks[type_id] = [*self._sinks.get(type_id, ()), sink]
-        if not self._by_subscription() or self.ended is not None:
-            return
-        # Those that another thread has asked for, and has not heard of yet, are asked for again.
-        wanted = None if sink.type_ids is None else sink.type_ids - self._granted
-        if wanted is None or wanted:
-            try:
-                self._subscribe(wanted, monotonic() + timeout)
-            except BaseException:
-                self.remove_sink(sink)
-                raise
+        self._last_type = -1
+        return 0
 
-    def remove_sink(self, Sink sink):
-        """Give the sink nothing more, and wake whoever waits for it, or because of it."""
+    def remove_sink(self, Sink sink, *, bint quietly=False):
+        """Give the sink nothing more, and wake whoever waits for it, or because of it.
+
+        Args:
+            quietly: send nothing now, for the caller may be the garbage collector, in the midst of anything: what is
+                to be told to the peer goes with what is sent next.
+        """
         if self._generation != _forks:
             return  # the parent's connection goes on as it is
-        if sink.type_ids is None:
-            self._sinks_of_all = [other for other in self._sinks_of_all if other is not sink]
-        else:
-            for type_id in sink.type_ids:
-                others = [other for other in self._sinks.get(type_id, ()) if other is not sink]
-                if others:
-                    self._sinks[type_id] = others
-                else:
-                    self._sinks.pop(type_id, None)
-        self._stuck = [entry for entry in self._stuck if entry[0] is not sink]
-        if self.ended is None and self._by_subscription():
-            try:
+        with self._asking:
+            if sink.type_ids is None:
+                self._sinks_of_all = [other for other in self._sinks_of_all if other is not sink]
+            else:
+                for type_id in sink.type_ids:
+                    others = [other for other in self._sinks.get(type_id, ()) if other is not sink]
+                    if others:
+                        self._sinks[type_id] = others
+                    else:
+                        self._sinks.pop(type_id, None)
+            self._last_type = -1
+            self._stuck = [entry for entry in self._stuck if entry[0] is not sink]
+            if self.ended is None and self._by_subscription():
                 self._unsubscribe(sink.type_ids)
-            except TransportError:
-                pass  # as good as unsubscribed
         self._wake_all()
+        if self._late and self._unsendable is None and not quietly:
+            self._answer()
 
-    def _unsubscribe(self, type_ids):
-        """Tell the peer that a sink of these types is gone, as far as no other has them."""
+    cdef int _unsubscribe(self, object type_ids) except -1:
+        """Have the peer told that a sink of these types is gone, as far as no other has them, or has asked for them:
+        then its request is on its way, or comes after this."""
+        wanted = set(self._sinks)
+        for request in self._asked.values():
+            if request.type_ids is None:
+                return 0
+            wanted |= request.type_ids
         if self._sinks_of_all:
-            return
+            return 0
         if type_ids is None:
+            self._granted &= wanted
             data = self.connection.unsubscribe(None)[1]
-            if self._sinks:
-                data += self.connection.subscribe(sorted(self._sinks))[1]
+            if wanted:
+                data += self.connection.subscribe(sorted(wanted))[1]
         else:
-            unwanted = type_ids.difference(self._sinks)
-            if not unwanted:
-                return
+            unwanted = type_ids - wanted
             self._granted -= unwanted
-            data = self.connection.unsubscribe(sorted(unwanted))[1]
-        self._send_core(data, False)
+            data = self.connection.unsubscribe(sorted(unwanted))[1] if unwanted else b""
+        self._late += data
+        return 0
 
     def _by_subscription(self):
         connection = self.connection
         return connection.negotiated and bool(connection.features & Features.SUBSCRIPTIONS)
-
-    cdef int _subscribe(self, object type_ids, double deadline) except -1:
-        cdef _Confirmation confirmation = _Confirmation()
-        refused = frozenset([0]) if type_ids is None else type_ids
-        confirmation.stream = self
-        confirmation.request, data = self.connection.subscribe(None if type_ids is None else sorted(type_ids))
-        for type_id in refused:
-            self._refusals.pop(type_id, None)
-        self._send_core(data, True)
-        self.wait(confirmation, deadline)
-        for type_id in refused:
-            if type_id in self._refusals:
-                raise self._refusals.pop(type_id)
-        if not confirmation.ready():
-            self.raise_if_ended()
-            held = f", for the queue of {self._stuck[0][0]} is full and holds up reading" if self._stuck else ""
-            raise TransportTimeout(f"{self.name} did not confirm a subscription in time{held}")
-        if type_ids is not None:
-            self._granted |= type_ids
-        return 0
 
     cdef int wait(self, Sink sink, double deadline) except -1:
         self._check()
@@ -468,7 +483,8 @@ cdef class Stream:
             try:
                 for event in self.connection.receive_runs(runs):
                     self._event(event)
-                self._late += self.connection.data_to_send()
+                data = self.connection.data_to_send()
+                self._late += data  # at once: other threads add to it as well
                 self._passing = self.connection.passing
             except BaseException as error:
                 self._end(_closed(f"interrupted by {type(error).__name__} while reading", error))
@@ -478,6 +494,16 @@ cdef class Stream:
             self._answer()
         if self._waiters:
             self._wake_waiters()
+        return 0
+
+    cdef int _granted_request(self, object number) except -1:
+        cdef _Request request = self._asked.pop(number, None)
+        if request is not None:
+            request.done = True
+            if request.error is None:
+                self._install(request.sink)
+                if request.type_ids is not None:
+                    self._granted |= request.type_ids
         return 0
 
     cdef int _answer(self) except -1:
@@ -494,9 +520,11 @@ cdef class Stream:
         elif isinstance(event, Traced):
             self._arrived.append(event)
         elif isinstance(event, Subscribed):
-            self._confirmed = event.request
+            self._granted_request(event.request)
         elif isinstance(event, Rejected):
-            self._refusals[event.type_id] = event.error
+            for request in list(self._asked.values()):
+                if event.type_id in (request.type_ids or (0,)):
+                    (<_Request>request).error = event.error
         elif isinstance(event, Lagged):
             self.lagged_frames += event.dropped
             for sink in (*self._sinks.get(event.type_id, ()), *self._sinks_of_all):
@@ -504,7 +532,8 @@ cdef class Stream:
         elif isinstance(event, Negotiated):
             if self._by_subscription() and (self._sinks or self._sinks_of_all):
                 wanted = None if self._sinks_of_all else sorted(self._sinks)
-                self._late += self.connection.subscribe(wanted)[1]
+                data = self.connection.subscribe(wanted)[1]
+                self._late += data
         elif isinstance(event, GoodbyeReceived):
             self._goodbye = event.reason or "planned shutdown"
         elif isinstance(event, Closed):
@@ -522,19 +551,23 @@ cdef class Stream:
     cdef int _send_core(self, bytes data, bint may_wait) except -1:
         """Send core frames, those that are late first; the writer knows nothing of them: they are in no count of
         messages."""
+        cdef int verdict
         self._late += data
-        if not self._late:
-            return 0
-        while True:
-            data = self._late
-            if self.writer.write_frames(data, 0) != FULL:
-                self._late = self._late[len(data):]
-                break
+        while self._late:
+            data, self._late = self._late, b""
+            try:
+                verdict = self.writer.write_frames(data, 0)
+            except BaseException:
+                self._late = data + self._late
+                raise
+            if verdict != FULL:
+                self._send_all(may_wait, True)
+                return 0
             # Only under a backlog of the largest size. An answer that comes later is still an answer.
+            self._late = data + self._late
             if not may_wait:
                 return 0
             self._make_room()
-        self._send_all(may_wait, True)
         return 0
 
     cdef int _hand_out(self) except -1:
@@ -570,9 +603,9 @@ cdef class Stream:
         try:
             for index in range(len(runs)):
                 if self._stuck:
-                    self._arrived.append(runs[index])
-                else:
-                    self._hand_out_run(runs[index])
+                    self._arrived.extendleft(reversed(runs[index:]))  # a hook may have read more meanwhile
+                    break
+                self._hand_out_run(runs[index])
         except BaseException as error:
             self._interrupted(error)
             raise
@@ -589,9 +622,13 @@ cdef class Stream:
         return 0
 
     cdef int _hand_out_run(self, Run run) except -1:
-        cdef list sinks = self._sinks.get(run.type_id)
+        cdef list sinks
         cdef bint force = self.ended is not None
         cdef Py_ssize_t index
+        if run.type_id != self._last_type:
+            self._last_sinks = self._sinks.get(run.type_id)
+            self._last_type = run.type_id
+        sinks = self._last_sinks
         if sinks is None and not self._sinks_of_all:
             self.skipped_frames += run.count
             self._trace = None

@@ -95,7 +95,7 @@ class Switch:
                 taken = sinks[0].offer(run, 0, False)
                 if taken < run.count:
                     self._stuck.append((sinks[0], run, taken))
-                    self._hold()
+                    self.relieve()  # what it woke may have made room already
                 return
         self._busy = True
         try:

@@ -119,11 +119,13 @@ cdef class Wire:
 
     cdef Py_ssize_t receive(self, uint8_t *memory, Py_ssize_t size, int block) except -2:
         cdef int flags = 0 if block else MSG_DONTWAIT, fd = self._fd, code
-        cdef Py_ssize_t got
+        cdef Py_ssize_t got, others
         if self._tls:
             return self._call_tls(self.sock.recv_into, PyMemoryView_FromMemory(<char *>memory, size, PyBUF_WRITE), -1)
-        if block and self._limited == (block == FOR_EVER and thread_count() <= _quiet_threads):
-            self._limit_waits(not self._limited)
+        if block:
+            others = thread_count()
+            if self._limited == (block == FOR_EVER and others <= _quiet_threads):
+                self._limit_waits(not self._limited)
         with nogil:
             got = c_recv(fd, memory, size, flags)
             code = errno

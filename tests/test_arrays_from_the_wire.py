@@ -4,7 +4,9 @@ looks.
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import queue
 import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -129,6 +131,25 @@ def test_too_many_arrays_held_is_an_error_that_says_so_and_loses_nothing(tmp_pat
             except PoolExhausted:
                 continue
         assert received == list(range(10 * MANY))
+        sending.result(20)
+
+
+def test_a_pool_that_waits_does_not_outlast_a_time_limit(tmp_path: Path) -> None:
+    blocks = BufferPool(blocks=4, on_exhausted="wait", timeout=1000.0)
+    with linked(tmp_path, pool=blocks) as (transport, sock), ThreadPoolExecutor(1) as pool:
+        subscriber = transport.subscriber(TradeTick, capacity=10 * MANY)
+        arrays = subscriber.arrays()
+        texts = transport.subscriber(TextMessage)
+        sending = pool.submit(sock.sendall, frames(ticks(0, 10 * MANY)))
+        with pytest.raises(PoolExhausted, match=r"all 4 blocks of 65536 bytes .* let go of .* arrays"):
+            while True:
+                with contextlib.suppress(queue.Empty):
+                    texts.recv(0.1)
+        with pytest.raises(PoolExhausted):
+            texts.recv_nowait()
+        received = 0
+        while received < 10 * MANY:
+            received += len(next(arrays))
         sending.result(20)
 
 

@@ -524,7 +524,7 @@ def test_without_a_bridge_the_process_alone_is_served_and_the_log_says_so(
 ) -> None:
     with caplog.at_level(logging.INFO, "mycelium_fast"):
         early = make("b").subscriber(TradeTick)
-    assert "delivers within this process alone: nothing listens at unix:" in caplog.text
+    assert "delivers within this process alone: no bridge listens at unix:" in caplog.text
     with bridge(topology.socket_path("one")):
         a = make("a")
         late = a.subscriber(TradeTick)

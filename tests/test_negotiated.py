@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import signal
+import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -507,3 +509,39 @@ def test_a_connection_negotiates_anew_each_time(bus: Bridge, path: Path) -> None
             transport.publisher(TradeTick).publish(TradeTick(1, 1))
             assert subscriber.recv(20) == TradeTick(1, 1)
     assert transport.stats().reconnects == 1
+
+
+def test_what_the_peer_takes_no_messages_of_is_published_no_more(tmp_path: Path) -> None:
+    order, reason = Order(1, 2, "ETH", True, 3, 4, 5), "orders are for traders"
+
+    def refused(publish: Callable[[Any], None], argument: Any) -> bool:
+        try:
+            publish(argument)
+        except PermissionDenied as error:
+            return reason in str(error)
+        return False
+
+    with negotiated(tmp_path) as (transport, sock):
+        publisher = transport.publisher(Order)
+        publisher.publish(order)
+        sock.sendall(core.Reject(2, False, Order.TYPE_ID, bytes(32), reason).to_frame())
+        eventually(lambda: refused(publisher.publish, order))
+        assert refused(publisher.publish_many, [order])
+        assert refused(transport.publisher(Order).publish, order)
+        transport.publisher(TradeTick).publish(TradeTick(1, 1))
+    with negotiated(tmp_path) as (transport, sock):
+        transport.publisher(Order).publish(order)
+
+
+def test_a_peer_that_asks_and_reads_no_answer_is_left(tmp_path: Path) -> None:
+    pings = core.Ping(1).to_frame() * 10_000
+
+    def ask(sock: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                sock.sendall(pings)
+
+    with negotiated(tmp_path, max_pending=10_000) as (transport, sock):
+        subscriber = subscribed(sock, lambda: transport.subscriber(TradeTick), TICK_ID)
+        with thread(lambda: ask(sock)), pytest.raises(ConnectionClosed, match="reads no answers"):
+            subscriber.recv(60)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from bridges import bridge
 from environments import checked
-from links import frames, linked, text, ticks
+from links import eventually, frames, linked, text, ticks
 
 from mycelium_fast import UnixTransport
 from mycelium_fast.errors import ConnectionClosed, SubscriberOverflow
@@ -271,3 +271,18 @@ def test_looking_once_takes_what_is_there(tmp_path: Path) -> None:
                 subscriber.recv(timeout=0)
             sock.sendall(TradeTick(number, 1).to_frame())
             assert subscriber.recv(timeout=0).price == number
+
+
+def test_what_had_arrived_behind_a_full_queue_can_be_taken_after_closing(tmp_path: Path) -> None:
+    with linked(tmp_path) as (transport, sock):
+        subscriber = transport.subscriber(TradeTick, capacity=3)
+        sock.sendall(frames(ticks(0, 10)))
+        eventually(lambda: arrived(transport) == 10)
+        transport.close()
+        assert list(subscriber) == ticks(0, 10)
+
+
+def arrived(transport: UnixTransport) -> int:
+    """Frames that the transport has read, after a look at what there is."""
+    transport.publisher(TextMessage).publish(text())
+    return transport.stats().frames_received

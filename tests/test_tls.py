@@ -318,6 +318,43 @@ def test_ctrl_c_ends_a_publish_that_is_held_up_and_tears_no_frame(
         assert after == (before + 1) % 1000 or after == 0
 
 
+def test_a_handler_that_publishes_amid_tls_is_told_that_it_cannot(
+    certificates: Certificates, interrupt: Any
+) -> None:
+    told: list[str] = []
+
+    class Interrupted(ssl.SSLSocket):
+        def send(self, data: Any, flags: int = 0) -> int:
+            if armed.is_set():
+                armed.clear()
+                signal.raise_signal(signal.SIGALRM)
+            return super().send(data, flags)
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        try:
+            publisher.publish(TradeTick(2, 1))
+        except RuntimeError as error:
+            told.append(str(error))
+
+    armed = threading.Event()
+    context = certificates.client_context()
+    context.sslsocket_class = Interrupted
+    with (
+        bridge(None, "--tcp", "localhost:0", *certificates.options()) as running,
+        connect(running, context, profile="latency") as transport,
+        connect(running, certificates.client_context()) as other,
+    ):
+        subscriber = other.subscriber(TradeTick)
+        publisher = transport.publisher(TradeTick)
+        signal.signal(signal.SIGALRM, handler)
+        armed.set()
+        publisher.publish(TradeTick(1, 1))
+        publisher.publish(TradeTick(3, 1))
+        assert [subscriber.recv(20).price for _ in range(3)] == [1, 2, 3]
+    (text,) = told
+    assert "set an event in the handler" in text
+
+
 def read_to_the_end(sock: ssl.SSLSocket) -> bytes:
     data = b"".join(iter(lambda: sock.recv(65_536), b""))
     sock.unwrap().close()

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from bridges import GREETING, Peer, is_closed, read_exactly
+from links import TICK, descriptors, frames, text, ticks
 
 from mycelium_fast import TcpTransport, UnixTransport, read_frame
 from mycelium_fast.errors import (
@@ -36,20 +37,6 @@ from mycelium_fast.example_messages import (
     TradeTick,
 )
 from mycelium_fast.session import core
-
-TICK_FRAME_SIZE = 22
-
-
-def ticks(first: int, end: int) -> list[Any]:
-    return [TradeTick(price=number, size=number + 1) for number in range(first, end)]
-
-
-def frames(messages: list[Any]) -> bytes:
-    return b"".join(message.to_frame() for message in messages)
-
-
-def text(content: str = "end") -> Any:
-    return TextMessage(sender="peer", content=content, timestamp=1)
 
 
 @pytest.fixture
@@ -117,7 +104,7 @@ def test_a_frame_ends_the_wait_for_a_refusal_and_is_kept(peer: Peer, path: Path)
 def test_without_a_handshake_nothing_is_sent_before_the_first_frame(peer: Peer, path: Path) -> None:
     with UnixTransport(path, handshake=False, close_timeout=0.1) as transport:
         transport.publisher(TradeTick).publish(TradeTick(1, 2))
-        assert read_exactly(peer.accept(greeted=False), TICK_FRAME_SIZE) == TradeTick(1, 2).to_frame()
+        assert read_exactly(peer.accept(greeted=False), TICK) == TradeTick(1, 2).to_frame()
 
 
 def test_a_refusal_after_the_grace_shows_in_the_next_call(pair: tuple[UnixTransport, socket.socket]) -> None:
@@ -238,7 +225,7 @@ def test_published_messages_are_frames_on_the_wire(pair: tuple[UnixTransport, so
     publisher.publish_many(iter(ticks(100, 200)))
     publisher.publish_many([])
     publisher.flush()
-    assert read_exactly(sock, 200 * TICK_FRAME_SIZE) == frames(ticks(0, 200))
+    assert read_exactly(sock, 200 * TICK) == frames(ticks(0, 200))
 
 
 def test_a_foreign_message_is_refused_and_nothing_sent(pair: tuple[UnixTransport, socket.socket]) -> None:
@@ -249,7 +236,7 @@ def test_a_foreign_message_is_refused_and_nothing_sent(pair: tuple[UnixTransport
     with pytest.raises(TypeError, match=r"sends TradeTick, not Ping"):
         publisher.publish_many([*ticks(0, 3), Ping(value="x")])  # type: ignore[list-item]
     publisher.publish(TradeTick(9, 10))
-    assert read_exactly(sock, TICK_FRAME_SIZE) == TradeTick(9, 10).to_frame()
+    assert read_exactly(sock, TICK) == TradeTick(9, 10).to_frame()
 
 
 @pytest.mark.parametrize(
@@ -301,7 +288,7 @@ def test_threads_share_a_publisher_and_every_frame_stays_whole(
 
     with ThreadPoolExecutor(threads + 1) as pool:
         done = [pool.submit(publish, thread) for thread in range(threads)]
-        data = read_exactly(sock, threads * calls * portion * TICK_FRAME_SIZE)
+        data = read_exactly(sock, threads * calls * portion * TICK)
         for future in done:
             future.result()
     seen: dict[int, int] = {}
@@ -373,7 +360,7 @@ def test_a_publish_that_waits_for_its_own_program_is_a_time_out_that_says_so(pee
         # Once there is room and the peer reads, the rest goes out, and nothing else.
         assert [subscriber.recv(20) for _ in range(20)] == ticks(0, 20)
         with ThreadPoolExecutor(1) as pool:
-            received = pool.submit(read_exactly, pair[1], (accepted + 1) * TICK_FRAME_SIZE)
+            received = pool.submit(read_exactly, pair[1], (accepted + 1) * TICK)
             publisher.publish(TradeTick(1, 2))
             assert received.result(20) == frames([*ticks(0, accepted), TradeTick(1, 2)])
 
@@ -399,12 +386,12 @@ def test_a_peer_that_stopped_reading_is_a_time_out_and_no_frame_is_torn(
             except TransportTimeout as error:
                 accepted += error.accepted
                 refused += 1 - error.accepted
-                if error.accepted and transport.stats().pending_bytes < 100_000 - TICK_FRAME_SIZE:
+                if error.accepted and transport.stats().pending_bytes < 100_000 - TICK:
                     with pytest.raises(TransportTimeout) as caught:
                         publisher.publish_many(ticks(accepted, accepted + 10_000))
                     accepted += caught.value.accepted
         assert transport.stats().pending_bytes <= 100_000
-        received = pool.submit(read_exactly, sock, accepted * TICK_FRAME_SIZE)
+        received = pool.submit(read_exactly, sock, accepted * TICK)
         publisher.flush()
         assert received.result(20) == frames(ticks(0, accepted))
 
@@ -418,7 +405,7 @@ def test_a_publish_goes_on_waiting_while_somebody_takes_from_the_full_queue(peer
             assert subscriber.recv(20) == TradeTick(number, number + 1)
             with pytest.raises(FutureTimeoutError):
                 publishing.result(0.1)
-        assert read_exactly(pair[1], 100_000 * TICK_FRAME_SIZE) == frames(ticks(0, 100_000))
+        assert read_exactly(pair[1], 100_000 * TICK) == frames(ticks(0, 100_000))
         publishing.result(20)
 
 
@@ -430,7 +417,7 @@ def test_a_publish_without_a_time_out_waits_for_a_slow_peer_as_long_as_it_takes(
         publishing = pool.submit(transport.publisher(TradeTick).publish_many, ticks(0, 100_000))
         with pytest.raises(FutureTimeoutError):
             publishing.result(0.7)
-        assert read_exactly(sock, 100_000 * TICK_FRAME_SIZE) == frames(ticks(0, 100_000))
+        assert read_exactly(sock, 100_000 * TICK) == frames(ticks(0, 100_000))
         publishing.result(20)
 
 
@@ -752,6 +739,34 @@ def test_a_signal_interrupts_a_wait_and_the_connection_goes_on(
     assert [subscriber.recv(20) for _ in range(3)] == ticks(0, 3)
 
 
+def test_a_close_that_a_signal_interrupts_leaves_nothing_half_closed(
+    peer: Peer, path: Path, alarm: Callable[[], None]
+) -> None:
+    held, go_on = threading.Event(), threading.Event()
+
+    def hook(bad: Any) -> None:
+        held.set()
+        go_on.wait(60)
+
+    before = descriptors()
+    options: Any = {"on_bad_frame": hook, "handshake_grace": 0.01, "close_timeout": 60.0}
+    transport = UnixTransport(path, SCHEMA_DIGEST, **options).connect()
+    subscriber, sock = transport.subscriber(TextMessage), peer.accept()
+    with ThreadPoolExecutor(1) as pool:
+        receiving = pool.submit(subscriber.recv)
+        sock.sendall(struct.pack("<HI", 1001, 3) + b"abc")
+        assert held.wait(20)  # that thread reads, and does not leave
+        alarm()
+        with pytest.raises(Interruption):
+            transport.close()
+        go_on.set()
+        with pytest.raises(ConnectionClosed):
+            receiving.result(20)
+    transport.close()
+    peer.sock = sock.close()  # type: ignore[func-returns-value]
+    assert descriptors() == before
+
+
 def publish_interrupted(publisher: Any, messages: list[Any], sock: socket.socket) -> None:
     """Have a publish interrupted that has sent something and cannot send all."""
 
@@ -780,7 +795,7 @@ def test_a_signal_interrupts_a_blocked_publish_and_no_frame_is_torn(
         publisher.publish(TradeTick(1, 2))
         transport.close()
         data = received.result()
-    sent = len(data) // TICK_FRAME_SIZE - 1
+    sent = len(data) // TICK - 1
     assert data == frames(ticks(0, sent)) + TradeTick(1, 2).to_frame()
     assert sent > 1000
 
@@ -798,8 +813,8 @@ def test_closing_sends_what_an_interrupted_publish_left(
         received = pool.submit(read_to_the_end, sock)
         transport.close()
         data = received.result()
-    assert data == frames(ticks(0, len(data) // TICK_FRAME_SIZE))
-    assert len(data) > 1000 * TICK_FRAME_SIZE
+    assert data == frames(ticks(0, len(data) // TICK))
+    assert len(data) > 1000 * TICK
 
 
 def test_closing_wakes_whoever_receives(pair: tuple[UnixTransport, socket.socket]) -> None:
@@ -845,7 +860,7 @@ def test_closing_returns_in_time_although_a_publish_is_blocked(peer: Peer, path:
     sock = peer.accept()
     with ThreadPoolExecutor(1) as pool:
         blocked = pool.submit(transport.publisher(TradeTick).publish_many, ticks(0, 200_000))
-        read_exactly(sock, TICK_FRAME_SIZE)  # it has begun
+        read_exactly(sock, TICK)  # it has begun
         transport.close()
         with pytest.raises(ConnectionClosed, match="closed by this program"):
             blocked.result(20)
@@ -878,7 +893,7 @@ def test_tcp_connects_to_addresses_and_names(host: str) -> None:
                 assert read_exactly(sock, 34) == GREETING
                 read_exactly(sock, 6 + core.Hello.SIZE)
                 transport.publisher(TradeTick).publish(TradeTick(1, 2))
-                assert read_exactly(sock, TICK_FRAME_SIZE) == TradeTick(1, 2).to_frame()
+                assert read_exactly(sock, TICK) == TradeTick(1, 2).to_frame()
                 sock.sendall(TradeTick(3, 4).to_frame())
                 assert transport.subscriber(TradeTick).recv(20) == TradeTick(3, 4)
 

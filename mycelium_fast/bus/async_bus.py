@@ -7,15 +7,14 @@ process reach each other. Connecting again after a connection broke is the clien
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..codec.frames import runs_of
 from ..errors import ConnectionClosed, TransportError
 from ..transport.local import Port, deliver_async
 from .async_subscriber import AsyncSubscriber, Feed
-from .client import MyceliumClient
+from .client import CLIENT_KEYWORDS, MyceliumClient
 from .message_bus import BusBase, check_messages, check_several, nobody_listens
 from .selection import message_queue, selected_classes
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncMessageBus", "AsyncPublisher"]
 
-_log: Final = logging.getLogger("mycelium_fast.bus")
 
 M = TypeVar("M", bound="SupportsFrame")
 
@@ -42,6 +40,8 @@ class AsyncMessageBus(BusBase):
     It belongs to one event loop. Close it, or use `async with`. The arguments are those of `MessageBus`; the
     settings those of `MyceliumClient`.
     """
+
+    _KEYWORDS = CLIENT_KEYWORDS
 
     def __init__(
         self,
@@ -157,7 +157,7 @@ class AsyncMessageBus(BusBase):
         except TransportError as error:
             if not nobody_listens(error):
                 raise
-            _log.info("%r delivers within this process alone: nothing listens at %s", self, self._address)
+            self._tell_alone()
             return None
 
     async def _bridge(self, node: Node, service: str | None) -> MyceliumClient:

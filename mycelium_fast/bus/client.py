@@ -33,7 +33,7 @@ from .outlet import Outlet
 from .reconnect import Backoff
 from .registry import check_schema, modules, only_digest
 from .selection import message_queue, raw_queue
-from .settings import Options, Settings
+from .settings import Options, settings_of
 from .stats import TransportStats
 from .subscription import Subscription
 
@@ -46,11 +46,13 @@ if TYPE_CHECKING:
     from ..codec.tracer import TraceContext, TracerHook
     from ..transport.aio import Link
 
-__all__ = ["ClientState", "MyceliumClient"]
+__all__ = ["CLIENT_KEYWORDS", "ClientState", "MyceliumClient"]
 
 _log: Final = logging.getLogger("mycelium_fast.bus")
 #: Room of a plain function's queue, which is emptied as it is filled.
 _NO_WAIT_CAPACITY: Final = 100_000
+#: Beside the options, to suggest where one is misspelt.
+CLIENT_KEYWORDS: Final = ("reconnect", "on_state", "tls", "server_hostname", "keepalive", "heartbeat")
 
 M = TypeVar("M", bound=SupportsFrame)
 
@@ -71,8 +73,7 @@ class MyceliumClient:
         heartbeat: seconds of silence after which a negotiated peer is asked whether it is there; as long
             again without an answer, and the connection counts as lost. None asks never.
         options: as `Options` of `bus/settings.py` has them. A `pool` that waits when it is exhausted would
-            stop
-            the event loop: let it grow, or raise.
+            stop the event loop, and is refused: let it grow, or raise.
 
     What was accepted is sent at most once: when a connection breaks, what had been handed to the event loop
     or to the operating system may be lost, and is never repeated; what had not goes out with the next
@@ -103,7 +104,13 @@ class MyceliumClient:
         self._address = None if address is None else parse_address(address)
         self._digest = schema_digest
         # Without a digest, all the other settings are checked now: it is looked for when connecting.
-        self._settings = Settings(bytes(DIGEST_SIZE) if schema_digest is None else schema_digest, **options)
+        digest = bytes(DIGEST_SIZE) if schema_digest is None else schema_digest
+        self._settings = settings_of(type(self).__name__, digest, options, CLIENT_KEYWORDS)
+        if self._settings.pool is not None and self._settings.pool.on_exhausted == "wait":
+            raise ValueError(
+                "a pool that waits when it is exhausted would stop the event loop: in a client for asyncio, "
+                'on_exhausted is "grow" or "error"'
+            )
         self._on_state = on_state
         self._tracer: TracerHook | None = None
         self._trace: TraceContext | None = None

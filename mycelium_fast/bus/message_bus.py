@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from ..codec.frames import runs_of
 from ..errors import ConnectionClosed, SchemaMismatchError, TransportError
-from ..session import DIGEST_SIZE
 from ..transport.local import Port, deliver, join, members
 from .arguments import check_message_class
 from .publisher import Publisher
 from .registry import check_schema, only_digest
 from .selection import message_queue
+from .settings import settings_of
 from .stats import TransportStats
 from .topology import Topology
 from .transports import SocketTransport, TcpTransport, UnixTransport
@@ -61,6 +61,9 @@ def nobody_listens(error: TransportError) -> bool:
 class BusBase:
     """What blocking and asyncio buses share: the topology, and being found within the process."""
 
+    #: Keywords that connections take beside the options.
+    _KEYWORDS: tuple[str, ...] = _TCP_ONLY
+
     def __init__(
         self,
         topology: Topology,
@@ -71,20 +74,15 @@ class BusBase:
         topology.validate()
         if schema_digest is None:
             schema_digest = only_digest()
-        if not isinstance(schema_digest, (bytes, bytearray, memoryview)):
-            raise TypeError(f"schema_digest must be bytes, not {type(schema_digest).__name__}")
-        if len(schema_digest) != DIGEST_SIZE:
-            raise ValueError(
-                f"schema_digest has {len(schema_digest)} bytes instead of {DIGEST_SIZE}: "
-                "pass SCHEMA_DIGEST of the generated module"
-            )
+        options: Any = {name: settings[name] for name in settings if name not in self._KEYWORDS}
+        checked = settings_of(type(self).__name__, schema_digest, options, self._KEYWORDS)
         self._topology = topology
         self._service = service_name
         self._node = topology.node_of(service_name)
         self._address = topology.local_address(self._node)
         self._digest = bytes(schema_digest)
         self._settings = {"service": service_name, "node": self._node.name, **settings}
-        self._publish_timeout: float | None = settings.get("publish_timeout", 5.0)
+        self._publish_timeout = checked.publish_timeout
         self._closed = False
         self._place = f"{self._node.name} at {self._address}"
         for other in members(self._place):
@@ -144,6 +142,12 @@ class BusBase:
         if not node.handshake:
             options["handshake"] = False
         return options
+
+    def _tell_alone(self) -> None:
+        """Nobody listens where the bridge would: a mistake, unless all services are in this process."""
+        level = logging.INFO if len(members(self._place)) > 1 else logging.WARNING
+        text = "%r delivers within this process alone: no bridge listens at %s"
+        _log.log(level, text, self, self._address)
 
     def _no_way(self, service: str | None, error: TransportError) -> TransportError:
         """What to raise where no bus of this process and no bridge leads to a service of the own node."""
@@ -354,7 +358,7 @@ class MessageBus(BusBase):
         except TransportError as error:
             if not nobody_listens(error):
                 raise
-            _log.info("%r delivers within this process alone: nothing listens at %s", self, self._address)
+            self._tell_alone()
             return None
 
     def _in_process(self) -> _InProcess:

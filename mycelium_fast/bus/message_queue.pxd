@@ -10,6 +10,7 @@ cdef class MessageQueue(Sink):
     cdef readonly str overflow
     cdef readonly bint validate
     cdef readonly bint full
+    cdef readonly Py_ssize_t relieved
     cdef readonly bint closed
     cdef readonly bint failed
     cdef readonly Py_ssize_t waiting, received, dropped, decode_errors, high_water

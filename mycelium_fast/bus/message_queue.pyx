@@ -95,6 +95,7 @@ cdef class MessageQueue(Sink):
 
     Attributes:
         full: an offer found no room for all, and blocked; until half of the room is free again.
+        relieved: how often that ended.
         closed: nothing more is wanted.
         failed: it was full with overflow "error": nothing more is taken.
         waiting: messages in it.
@@ -238,6 +239,7 @@ cdef class MessageQueue(Sink):
         self._taken_end = self._stored - self.waiting
         if self.full and self.waiting <= self.capacity // 2:
             self.full = False
+            self.relieved += 1
             if self.relieve is not None:
                 self.relieve()
         return 0

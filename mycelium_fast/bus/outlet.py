@@ -162,7 +162,7 @@ class Outlet:
                 return
             start += taken
             if verdict == DUE:
-                self.send(self._reason())
+                self.send("due")
             elif verdict == FULL:
                 self.send("full")
         if writer.pending:
@@ -211,7 +211,7 @@ class Outlet:
                 self._kept += writer.take()
             self.update()
             return
-        writer.note_flush(reason)
+        writer.note_due() if reason == "due" else writer.note_flush(reason)
         for view in writer.take():
             link.write(view)
         if link.written >= self._turn_ends_at:
@@ -225,7 +225,7 @@ class Outlet:
             return
         writer = self.writer
         writer.advance(len(frame))
-        writer.note_flush("immediate")
+        writer.note_due()
         if link.written >= self._turn_ends_at:
             self._end_turn()
 
@@ -235,7 +235,7 @@ class Outlet:
             self.send("full")
             verdict = self._write(message)
         if verdict == DUE:
-            self.send(self._reason())
+            self.send("due")
         elif verdict == ARM:
             self._arm()
 
@@ -246,7 +246,7 @@ class Outlet:
             self.send("full")
             verdict = self.writer.write_frames(frames)
         if verdict == DUE:
-            self.send(self._reason())
+            self.send("due")
 
     def _put_unpooled(self, messages: list[Any] | tuple[Any, ...]) -> None:
         """The pool has no block left half-way through a list, of which the first part has been accepted."""
@@ -256,14 +256,6 @@ class Outlet:
         self.unpooled_bytes += len(data)
         if self._link is None or not self._link.write(data):
             self._kept.append(data)
-
-    def _reason(self) -> str:
-        writer, batching = self.writer, self._batching
-        if writer.pending_messages <= 1:
-            return "immediate"
-        if batching.max_messages is not None and writer.pending_messages >= batching.max_messages:
-            return "count"
-        return "size"
 
     def _arm(self) -> None:
         """See to it that what waits is sent in time."""

@@ -11,3 +11,4 @@ cdef class Publisher:
     cdef readonly object message_class
     cdef PyTypeObject *_type  # NULL where messages are no codec objects
     cdef Py_ssize_t _frame_size
+    cdef int _type_id

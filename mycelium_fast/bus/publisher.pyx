@@ -36,6 +36,7 @@ cdef class Publisher:
             )
         self._stream = stream
         self.message_class = message_class
+        self._type_id = message_class.TYPE_ID
         self._frame_size = HEADER_SIZE + message_class.SIZE
         self._type = <PyTypeObject *>message_class if issubclass(message_class, Message) else NULL
 
@@ -50,7 +51,11 @@ cdef class Publisher:
             TransportTimeout: nothing could be sent for `publish_timeout` seconds. `accepted` of the error is 1
                 where the message was accepted all the same: then it goes out as soon as the peer takes it.
             ConnectionClosed: the connection is over; whether the peer got the message is not known.
+            PermissionDenied: the peer takes no messages of this class, as it said to an earlier one.
+            PoolExhausted: every block of the transport's pool is in use; the message was not accepted.
         """
+        if self._stream.refused is not None:
+            self._stream.raise_if_refused(self._type_id)
         if Py_TYPE(message) != self._type:
             self._publish_other(message)
         elif self._stream.tracer is not None:
@@ -65,9 +70,12 @@ cdef class Publisher:
             TypeError: a message of another class is among them; nothing was sent.
             TransportTimeout: as `publish`; `accepted` of the error is how many were accepted, from the first on.
             ConnectionClosed: the connection is over; how many the peer got is not known.
+            PermissionDenied, PoolExhausted: as `publish`.
         """
         cdef tuple batch
         cdef Py_ssize_t index
+        if self._stream.refused is not None:
+            self._stream.raise_if_refused(self._type_id)
         if not isinstance(messages, (list, tuple)):
             messages = self._checked(messages)
         batch = tuple(messages)  # another thread may change a list meanwhile

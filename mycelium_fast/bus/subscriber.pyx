@@ -31,8 +31,10 @@ class _AsyncWaiter:
             self.future.set_result(None)
 
     def release(self):
-        if not self._loop.is_closed():
+        try:
             self._loop.call_soon_threadsafe(self.wake)
+        except RuntimeError:  # the loop was closed, with the task
+            pass
 
 
 cdef class Subscriber:
@@ -104,6 +106,7 @@ cdef class Subscriber:
             queue.Empty: nothing came in time.
             SubscriberOverflow: the queue was full, with overflow "error"; all that was queued was taken.
             ConnectionClosed: the connection is over and everything received was taken; has the reason.
+            PoolExhausted: every block of the transport's pool is in use; nothing is lost, a later call goes on.
             TypeError, ValueError: `timeout` is not a non-negative number.
         """
         cdef double deadline = -1.0
@@ -129,7 +132,7 @@ cdef class Subscriber:
 
         Raises:
             queue.Empty: there is none.
-            SubscriberOverflow, ConnectionClosed: as `recv`.
+            SubscriberOverflow, ConnectionClosed, PoolExhausted: as `recv`.
         """
         message = self._one()
         if message is None:
@@ -190,9 +193,9 @@ cdef class Subscriber:
     def batches(self):
         """Lists of what has arrived, never empty, until the connection ends; `recv` then has the reason."""
         while True:
-            full = self._queue.full
+            relieved = self._queue.relieved
             batch = self._queue.take_all()
-            if full and not self._queue.full:
+            if self._queue.relieved != relieved:
                 self._stream.relieve()
             if batch:
                 yield batch if self._stream.tracer is None else self._delivered(batch, len(batch))
@@ -210,9 +213,9 @@ cdef class Subscriber:
 
     def _arrays(self):
         while True:
-            full = self._queue.full
+            relieved = self._queue.relieved
             table = self._queue.take_array()
-            if full and not self._queue.full:
+            if self._queue.relieved != relieved:
                 self._stream.relieve()
             if table is not None:
                 yield table if self._stream.tracer is None else self._delivered(table, len(table))
@@ -242,9 +245,9 @@ cdef class Subscriber:
 
     cdef object _one(self):
         """The oldest message in the queue, or None."""
-        cdef bint full = self._queue.full
+        cdef Py_ssize_t relieved = self._queue.relieved
         message = self._queue.pop()
-        if full and not self._queue.full:
+        if self._queue.relieved != relieved:
             self._stream.relieve()
         if message is None or self._stream.tracer is None or self._untraced:
             return message

@@ -26,13 +26,14 @@ cdef class FrameScanner:
     cdef str _error
 
     # Where the next bytes of the stream go, and how many fit. The pointer is good until the next call; the GIL
-    # may be let go meanwhile, and one thread at a time reads. Raises ProtocolError, PoolExhausted, MemoryError.
-    cdef uint8_t *room(self, Py_ssize_t *size) except NULL
+    # may be let go meanwhile, and one thread at a time reads. A pool that waits for a block does so for `limit_s`
+    # seconds at most. Raises ProtocolError, PoolExhausted, MemoryError.
+    cdef uint8_t *room(self, Py_ssize_t *size, double limit_s) except NULL
     # So many bytes of it are there: the frames that they complete, as a list of Run. Raises ProtocolError.
     cdef list commit(self, Py_ssize_t size)
 
     cdef int _check(self) except -1
-    cdef int _make_room(self, bint wait) except -1
+    cdef int _make_room(self, double limit_s) except -1
     cdef int _move(self, Block block) except -1
     cdef int _header(self, const uint8_t *frame) except -1
     cdef int _arrived(self, Py_ssize_t size, list runs) except -1

@@ -14,6 +14,7 @@ from cpython.buffer cimport (
 )
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
+from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, memmove
 
@@ -34,6 +35,8 @@ cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject *)
 
 cdef int FIRST_APPLICATION_TYPE_ID = 1000
+# A time to wait for a pool's block: none at all, and no block of the pool if it has none.
+cdef double NO_POOL = -1.0
 
 #: Bytes before a payload.
 HEADER_SIZE = MYC_HEADER_SIZE
@@ -235,7 +238,7 @@ cdef class FrameScanner:
             PoolExhausted: no block is free. Nothing is lost: a later call goes on.
         """
         cdef Py_ssize_t size
-        self.room(&size)
+        self.room(&size, INFINITY)
         if size < sizehint:
             self._move(self._pool.acquire_large(self._end - self._begin + sizehint))
             self._offered = self._block.size - self._end
@@ -271,7 +274,7 @@ cdef class FrameScanner:
             self.saw_core = False
             while done < view.len and self._error is None:
                 # Once a part was taken there is no way back: then without waiting, and if need be without the pool.
-                self._make_room(done == 0)
+                self._make_room(INFINITY if done == 0 else NO_POOL)
                 size = min(view.len - done, self._block.size - self._end)
                 memcpy(self._block.memory + self._end, <const uint8_t *>view.buf + done, size)
                 self._arrived(size, runs)
@@ -296,9 +299,9 @@ cdef class FrameScanner:
                 f"the stream ended within a frame: {self.pending} bytes of at least {self._wanted} had come"
             )
 
-    cdef uint8_t *room(self, Py_ssize_t *size) except NULL:
+    cdef uint8_t *room(self, Py_ssize_t *size, double limit_s) except NULL:
         self._check()
-        self._make_room(True)
+        self._make_room(limit_s)
         size[0] = self._offered = self._block.size - self._end
         return self._block.memory + self._end
 
@@ -358,8 +361,12 @@ cdef class FrameScanner:
             self._begin = self._end = 0
         return 0
 
-    cdef int _make_room(self, bint wait) except -1:
-        """See to it that the block has room for another byte at least, and for the whole frame if a block can."""
+    cdef int _make_room(self, double limit_s) except -1:
+        """See to it that the block has room for another byte at least, and for the whole frame if a block can.
+
+        Args:
+            limit_s: seconds that a pool may wait; NO_POOL takes memory outside of it where no block is free.
+        """
         # Whether no run and no view refers to the block. (Asked before there is another reference here.)
         cdef bint unshared = self._block is not None and Py_REFCNT(<PyObject *>self._block) == 1
         cdef Block block = self._block
@@ -379,8 +386,8 @@ cdef class FrameScanner:
         if self._wanted > usual:
             # By what has arrived, never by what a header merely claims.
             block = self._pool.acquire_large(min(self._wanted, 2 * max(partial, usual)))
-        elif wait:
-            block = self._pool.acquire()
+        elif limit_s != NO_POOL:
+            block = self._pool.acquire_within(limit_s)
         else:
             block = self._pool.acquire_now()
             if block is None:

@@ -16,13 +16,13 @@ cdef class BufferPool:
     cdef uint64_t _misses
     cdef uint8_t *_free  # the first spare block; each has the next one's address in its first bytes
     cdef object _waiting
-    cdef str _on_exhausted
+    cdef readonly str on_exhausted
     cdef double _timeout_s
 
     cpdef Block acquire(self)
     cpdef Block acquire_large(self, Py_ssize_t size)
     cdef Block acquire_now(self)  # None where none is to be had without waiting
-    cdef Block _wait(self)
+    cdef Block acquire_within(self, double limit_s)  # as acquire(), waiting at most so long
     cdef void _release(self, uint8_t *memory) noexcept
     cdef void _wake(self) noexcept
     cdef Block _hand_out(self)

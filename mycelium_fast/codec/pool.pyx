@@ -141,7 +141,7 @@ cdef class BufferPool:
             raise ValueError(f"BufferPool: timeout is 0 to {TIMEOUT_MAX:.0f} seconds, got {timeout}")
         self._timeout_s = timeout
         self._waiting = deque()
-        self._on_exhausted = on_exhausted
+        self.on_exhausted = on_exhausted
         while self._blocks < count:
             self._blocks += 1
             self._keep(new_memory(self.block_size))
@@ -157,10 +157,7 @@ cdef class BufferPool:
             PoolExhausted: every block is in use and stayed so, as `on_exhausted` has it.
             MemoryError: there is none for another block.
         """
-        block = self.acquire_now()
-        if block is None:
-            block = self._wait()
-        return block
+        return self.acquire_within(self._timeout_s)
 
     cpdef Block acquire_large(self, Py_ssize_t size):
         """A block of another size, freed at its end; counted in `stats().large` and outside the budget.
@@ -185,13 +182,13 @@ cdef class BufferPool:
     def __repr__(self):
         return (
             f"BufferPool(block_size={self.block_size}, blocks={self._blocks}, max_blocks={self._max_blocks}, "
-            f"on_exhausted={self._on_exhausted!r}; in use: {self._in_use})"
+            f"on_exhausted={self.on_exhausted!r}; in use: {self._in_use})"
         )
 
     cdef Block acquire_now(self):
         if self._spare == 0:
             self._misses += 1
-            if self._in_use >= self._max_blocks or self._on_exhausted != "grow":
+            if self._in_use >= self._max_blocks or self.on_exhausted != "grow":
                 return None
             self._keep(new_memory(self.block_size))
         return self._hand_out()
@@ -207,20 +204,23 @@ cdef class BufferPool:
         self._high_water = max(self._high_water, self._in_use)
         return block
 
-    cdef Block _wait(self):
-        """acquire() with no block free."""
+    cdef Block acquire_within(self, double limit_s):
+        cdef Block block = self.acquire_now()
+        cdef double patience = min(self._timeout_s, limit_s)
+        if block is not None:
+            return block
         text = ""
-        if self._on_exhausted == "wait":
-            deadline = monotonic() + self._timeout_s
+        if self.on_exhausted == "wait" and patience > 0:
+            deadline = monotonic() + patience
             while (left := deadline - monotonic()) > 0:
                 self._sleep(left)
                 if self._spare:
                     return self._hand_out()
-            text = f" and stayed so for {self._timeout_s:g} s"
+            text = f" and stayed so for {patience:g} s"
         raise PoolExhausted(
             f"all {self._in_use} blocks of {self.block_size} bytes of a buffer pool are in use{text}: let go of "
             "runs, views and arrays that are no longer needed, or allow the pool more "
-            f"({'max_blocks' if self._on_exhausted == 'grow' else 'blocks'}=)"
+            f"({'max_blocks' if self.on_exhausted == 'grow' else 'blocks'}=)"
         )
 
     cdef int _sleep(self, timeout_s) except -1:

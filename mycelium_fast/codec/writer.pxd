@@ -46,6 +46,7 @@ cdef class BatchWriter:
     cdef Py_ssize_t _max_bytes, _max_messages, _share
     cdef bint _no_delay, _adaptive
     cdef int64_t _credit_ns, _last_ns
+    cdef int due_reason  # why the last DUE was given
     cdef uint64_t _flushes[FLUSH_REASONS]
 
     # Copies `size` bytes that are `count` whole frames; gives a verdict. Nothing else of Python runs inside.
@@ -66,6 +67,7 @@ cdef class BatchWriter:
     cdef void _rewind(self) noexcept
     cdef void _emptied(self) noexcept
     cdef object _write_python(self, messages, Py_ssize_t start, cls)
+    cdef int _next_part(self) noexcept
     cdef int _accepted(self, Py_ssize_t size, Py_ssize_t count) noexcept
     cdef bint _spend_credit(self) noexcept
     cdef void _drop_head(self) noexcept

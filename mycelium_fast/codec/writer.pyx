@@ -195,6 +195,10 @@ cdef class BatchWriter:
             self.advance(size)
         return views
 
+    def note_due(self):
+        """Count a batch that is sent because the last verdict was DUE."""
+        self.count_flush(self.due_reason)
+
     def note_flush(self, reason):
         """Count a batch that was sent: "immediate", "size", "count", "delay", "explicit", "close" or "full".
 
@@ -235,11 +239,11 @@ cdef class BatchWriter:
         taken[0] = 0
         while done < most and Py_TYPE(<object>items[done]) == type_:
             if self.pending and self.pending + frame_size > self.max_pending:
-                return DUE if done else FULL
+                return self._next_part() if done else FULL
             if self._limit - self._write < frame_size:
                 # After waiting, the caller's list may be another: it has to ask again.
                 if self._extend(frame_size) != ROOM:
-                    return DUE if done else FULL
+                    return self._next_part() if done else FULL
             stop = (self._limit - self._write) // frame_size
             if self.pending:
                 stop = min(stop, (self.max_pending - self.pending) // frame_size)
@@ -255,7 +259,7 @@ cdef class BatchWriter:
             verdict = max(verdict, last)
             taken[0] = done
         if done == most and most < n:
-            return DUE
+            return self._next_part()
         return verdict
 
     cdef const uint8_t *head(self, Py_ssize_t *size) noexcept:
@@ -308,12 +312,17 @@ cdef class BatchWriter:
         for frame in frames:
             last = self.write_frames(frame)
             if last == FULL:
-                return DUE if taken else FULL, taken
+                return self._next_part() if taken else FULL, taken
             verdict = max(verdict, last)
             taken += 1
         if size >= self._share and start + taken < len(messages):
-            verdict = DUE
+            verdict = self._next_part()
         return verdict, taken
+
+    cdef int _next_part(self) noexcept:
+        """The verdict on a part of many messages: send it, then comes the next."""
+        self.due_reason = FLUSH_SIZE
+        return DUE
 
     cdef inline int _accepted(self, Py_ssize_t size, Py_ssize_t count) noexcept:
         """So many bytes were written behind the others; gives the verdict."""
@@ -325,12 +334,15 @@ cdef class BatchWriter:
         self.frames += count
         self.bytes += size
         # (Due when the next one, if it is as large, would be too much: it would need another block, too.)
-        if self.pending + size // max(count, 1) > self._max_bytes or self.pending_messages >= self._max_messages:
+        if self.pending_messages >= self._max_messages:
+            self.due_reason = FLUSH_COUNT
             return DUE
-        if size > self.pool.block_size:
+        if self.pending + size // max(count, 1) > self._max_bytes or size > self.pool.block_size:
+            self.due_reason = FLUSH_IMMEDIATE if self._no_delay or first and count == 1 else FLUSH_SIZE
             return DUE
         if not first:
             return KEEP
+        self.due_reason = FLUSH_IMMEDIATE
         if self._no_delay or (self._adaptive and self._spend_credit()):
             return DUE
         return ARM

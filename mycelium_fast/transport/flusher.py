@@ -55,15 +55,22 @@ class Flusher:
         self._idle = 0
         self._thread: threading.Thread | None = None
 
-    def arm(self) -> None:
-        """See to it that a flush comes within the delay, and the time that it takes to get a processor."""
+    def arm(self) -> bool:
+        """See to it that a flush comes within the delay, and the time that it takes to get a processor; False
+        where the system, or an interpreter that ends, has no thread to give.
+        """
         if self._asleep:
             self._asleep = False
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="mycelium-flusher", daemon=True)
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except RuntimeError:
+                    self._thread, self._asleep = None, True
+                    return False
             else:
                 _free(self._wake)
+        return True
 
     def stop(self) -> None:
         """Have the thread end, at once unless it is sending."""

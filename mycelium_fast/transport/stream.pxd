@@ -12,6 +12,7 @@ cdef class Stream:
     cdef object __weakref__
     cdef readonly Wire wire
     cdef readonly object connection, ended
+    cdef dict refused  # type id -> error, of those that the peer takes no messages of; None while there are none
     cdef readonly str name
     cdef readonly FrameScanner scanner
     cdef readonly BatchWriter writer
@@ -42,8 +43,13 @@ cdef class Stream:
     # time.monotonic(), below 0: none) has passed.
     cdef int wait(self, Sink sink, double deadline) except -1
 
+    # PermissionDenied if it is among `refused`, which is not None.
+    cdef int raise_if_refused(self, int type_id) except -1
+
     cdef int _check(self) except -1
     cdef int _due(self, int verdict) except -1
+    cdef bint _arm(self) except -1
+    cdef int _count(self, int reason) except -1
     cdef int _make_room(self) except -1
     cdef int _send_all(self, bint may_wait, bint accepted) except -1
     cdef int _raise_unsendable(self) except -1
@@ -60,7 +66,7 @@ cdef class Stream:
     cdef int _wake_waiters(self) except -1
     cdef int _wake_all(self) except -1
     cdef int _read(self, double deadline) except -1
-    cdef int _receive(self, int block) except -1
+    cdef int _receive(self, int block, double limit_s) except -1
     cdef int _take_in(self, Py_ssize_t size) except -1
     cdef int _event(self, object event) except -1
     cdef int _send_core(self, bytes data, bint may_wait) except -1

@@ -16,12 +16,12 @@ of a signal handler (Ctrl-C) from striking anywhere else: no byte that a system 
 
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.tuple cimport PyTuple_GET_SIZE
+from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t
 
 from mycelium_fast.codec.frames cimport FrameScanner, Run
 from mycelium_fast.codec.writer cimport (
-    ARM, FLUSH_CLOSE, FLUSH_COUNT, FLUSH_DELAY, FLUSH_EXPLICIT, FLUSH_FULL, FLUSH_IMMEDIATE, FLUSH_SIZE, FULL, KEEP,
-    BatchWriter,
+    ARM, FLUSH_CLOSE, FLUSH_DELAY, FLUSH_EXPLICIT, FLUSH_FULL, FULL, KEEP, BatchWriter,
 )
 from mycelium_fast.transport.sink cimport Sink
 from mycelium_fast.transport.wire cimport A_TICK, FOR_EVER, NOT, POLLIN, POLLOUT, Wakeup, Wire, monotonic
@@ -72,6 +72,10 @@ cdef double SHORTEST_DELAY_S = 0.0002
 # Times that a publish that is held up by full queues of its own program, or by a pool without a block, looks, within
 # the time allowed: nobody tells it when a message is taken from a queue that stays full, or a block is free.
 cdef double LOOKS = 5.0
+# Seconds between two of these looks, at most.
+cdef double LONGEST_LOOK_S = 0.5
+# Bytes of answers that wait for a peer to read, beyond which the connection ends: it asks, and does not listen.
+cdef Py_ssize_t MOST_LATE = 1 << 20
 
 # Counts forks on the child's side: a stream of another count is the parent's.
 cdef int _forks = 0
@@ -144,8 +148,8 @@ cdef class Stream:
 
     @property
     def is_pending(self):
-        """Whether anything accepted waits to be sent."""
-        return self.writer.pending > 0
+        """Whether anything accepted waits to be sent, and can be."""
+        return self.writer.pending > 0 and self._unsendable is None
 
     @property
     def is_stuck(self):
@@ -302,7 +306,7 @@ cdef class Stream:
         self._check()
         if self.writer.pending > 0 and self._unsendable is None:
             # Who goes to sleep has nothing more to add to a batch.
-            self.writer.count_flush(FLUSH_EXPLICIT)
+            self._count(FLUSH_EXPLICIT)
             try:
                 self._send_all(False, True)
             except TransportError:
@@ -363,7 +367,7 @@ cdef class Stream:
             for reads in range(MOST_READS):
                 if self._stuck or self.ended is not None:
                     return False
-                if not self._receive(NOT):
+                if not self._receive(NOT, 0.0):
                     return True
             return False
         finally:
@@ -440,15 +444,22 @@ cdef class Stream:
 
         Comes back early when woken.
         """
-        cdef int block = FOR_EVER if deadline < 0 else A_TICK if deadline - monotonic() > 2 * TICK else NOT
-        if not self._receive(block) and self.ended is None and self.wire.poll(POLLIN, self._wake_reader, deadline):
-            self._receive(NOT)
+        cdef double left = INFINITY if deadline < 0 else max(0.0, deadline - monotonic())
+        cdef int block = FOR_EVER if deadline < 0 else A_TICK if left > 2 * TICK else NOT
+        if not self._receive(block, left) and self.ended is None:
+            if self.wire.poll(POLLIN, self._wake_reader, deadline):
+                self._receive(NOT, 0.0)
         return 0
 
-    cdef int _receive(self, int block) except -1:
-        """Read once, and hand out what came; 0 where nothing did."""
+    cdef int _receive(self, int block, double limit_s) except -1:
+        """Read once, and hand out what came; 0 where nothing did.
+
+        Args:
+            block: how long to wait for something to come; see wire.pxd.
+            limit_s: seconds that the pool may wait for a block to read into.
+        """
         cdef Py_ssize_t size
-        cdef uint8_t *memory = self.scanner.room(&size)
+        cdef uint8_t *memory = self.scanner.room(&size, limit_s)
         try:
             size = self.wire.receive(memory, size, block)
         except OSError as error:
@@ -485,6 +496,8 @@ cdef class Stream:
                     self._event(event)
                 data = self.connection.data_to_send()
                 self._late += data  # at once: other threads add to it as well
+                if len(self._late) > MOST_LATE:
+                    self._end(_closed(f"{self.name} asks on and on, and reads no answers", None))
                 self._passing = self.connection.passing
             except BaseException as error:
                 self._end(_closed(f"interrupted by {type(error).__name__} while reading", error))
@@ -522,9 +535,11 @@ cdef class Stream:
         elif isinstance(event, Subscribed):
             self._granted_request(event.request)
         elif isinstance(event, Rejected):
-            for request in list(self._asked.values()):
-                if event.type_id in (request.type_ids or (0,)):
-                    (<_Request>request).error = event.error
+            asked = [each for each in self._asked.values() if event.type_id in (each.type_ids or (0,))]
+            for request in asked:
+                (<_Request>request).error = event.error
+            if not asked and not event.fatal:
+                self.refused = {**(self.refused or {}), event.type_id: event.error}
         elif isinstance(event, Lagged):
             self.lagged_frames += event.dropped
             for sink in (*self._sinks.get(event.type_id, ()), *self._sinks_of_all):
@@ -701,6 +716,11 @@ cdef class Stream:
 
     # --- sending ----------------------------------------------------------------------------------------------------
 
+    cdef int raise_if_refused(self, int type_id) except -1:
+        if type_id in self.refused:
+            _raise_again(self.refused[type_id])
+        return 0
+
     cdef int _check(self) except -1:
         if self._generation != _forks:
             raise TransportError(
@@ -770,17 +790,16 @@ cdef class Stream:
         """Hand the kernel all that was accepted. Raises as publishing does."""
         self._check()
         if self.writer.pending > 0:
-            self.writer.count_flush(FLUSH_EXPLICIT)
+            self._count(FLUSH_EXPLICIT)
             self._send_all(True, True)
             self._look()
         self._raise_unsendable()
 
     def flush_delayed(self):
         """Hand the kernel what a profile let wait; whether there was anything. Raises nothing."""
-        if self.writer.pending == 0 or self._unsendable is not None or self._generation != _forks:
+        if not self.is_pending or self._generation != _forks:
             return False
-        if self._sender == 0:
-            self.writer.count_flush(FLUSH_DELAY)
+        self._count(FLUSH_DELAY)
         try:
             self._send_all(True, True)
             self._look()
@@ -789,26 +808,27 @@ cdef class Stream:
         return True
 
     cdef int _due(self, int verdict) except -1:
-        cdef BatchWriter writer = self.writer
-        if verdict == ARM:
-            if self._flusher is None:
-                self._flusher = Flusher(self, max(SHORTEST_DELAY_S, writer.batching.max_delay))
-            self._flusher.arm()
+        if verdict == ARM and self._arm():
             return 0
-        if writer.pending_messages <= 1:
-            writer.count_flush(FLUSH_IMMEDIATE)
-        elif writer.batching.max_messages is not None and writer.pending_messages >= writer.batching.max_messages:
-            writer.count_flush(FLUSH_COUNT)
-        elif writer.pending >= writer.batching.max_bytes > 0:
-            writer.count_flush(FLUSH_SIZE)
-        else:
-            writer.count_flush(FLUSH_IMMEDIATE)
+        self._count(self.writer.due_reason)
         self._send_all(True, True)
         self._look()
         return 0
 
+    cdef bint _arm(self) except -1:
+        """Have the flusher send after the profile's delay; False where there can be no thread (any more)."""
+        if self._flusher is None:
+            self._flusher = Flusher(self, max(SHORTEST_DELAY_S, self.writer.batching.max_delay))
+        return self._flusher.arm()
+
+    cdef int _count(self, int reason) except -1:
+        """Count a batch, unless it goes out with what another thread is sending."""
+        if self._sender == 0:
+            self.writer.count_flush(reason)
+        return 0
+
     cdef int _make_room(self) except -1:
-        self.writer.count_flush(FLUSH_FULL)
+        self._count(FLUSH_FULL)
         self._send_all(True, False)
         self._raise_unsendable()
         return 0
@@ -858,7 +878,7 @@ cdef class Stream:
                 elif self._unsendable is not None:
                     self._raise_unsendable()
                 elif not may_wait:
-                    self._due(ARM)
+                    self._arm()
                     return 0
                 else:
                     if progress is None:
@@ -866,8 +886,8 @@ cdef class Stream:
                     self._await_room(progress, accepted)
         except BaseException:
             # Whoever appends to what is left is told that somebody sees to its being sent.
-            if self.writer.pending > 0 and self._unsendable is None:
-                self._due(ARM)
+            if self.is_pending:
+                self._arm()
             raise
         finally:
             self._sender = before
@@ -939,14 +959,14 @@ cdef class Stream:
             if left <= 0:
                 raise self._stalled(full, accepted)
             if full or self._starved:
-                left = min(left, self._publish_timeout / LOOKS)
+                left = min(left, self._publish_timeout / LOOKS, LONGEST_LOOK_S)
             elif mine:
                 events |= POLLIN
             events = self.wire.poll(events, self._wake_sender, now + left)
             if mine and not full and (self._starved or events & ~POLLOUT):
                 try:
                     self._starved = False
-                    self._receive(NOT)
+                    self._receive(NOT, 0.0)
                 except PoolExhausted:
                     self._starved = True  # nothing is lost: whoever receives will hear of it
         finally:
@@ -987,7 +1007,7 @@ cdef class Stream:
         """
         cdef double deadline = monotonic() + timeout
         cdef unsigned long me = PyThread_get_thread_ident()
-        cdef bint alone
+        cdef bint alone = False
         if self._generation != _forks:
             # The parent's connection goes on.
             self.ended = self._unsendable = ConnectionClosed(f"the connection to {self.name} was closed by this program")
@@ -998,25 +1018,27 @@ cdef class Stream:
                 self._sleep(deadline)
             return
         self._closing = True
-        self._end(ConnectionClosed(f"the connection to {self.name} was closed by this program"))
-        self._wake_all()
-        # Soon: whoever sends or reads has been woken, and sees that it is over. Bounded all the same, for a signal
-        # handler that closes what it interrupted.
-        while not (self._sender in (0, me) and self._reader in (0, me)) and monotonic() < deadline:
-            self._wake_all()
-            self._sleep(min(deadline, monotonic() + 2 * TICK))
-        alone = self._sender == 0 and self._reader in (0, me)
         try:
+            self._end(ConnectionClosed(f"the connection to {self.name} was closed by this program"))
+            # Soon: whoever sends or reads has been woken, and sees that it is over. Bounded all the same, for a signal
+            # handler that closes what it interrupted.
+            while not (self._sender in (0, me) and self._reader in (0, me)) and monotonic() < deadline:
+                self._wake_all()
+                self._sleep(min(deadline, monotonic() + 2 * TICK))
+            alone = self._sender == 0 and self._reader in (0, me)
             if alone:
                 self._sender = me
+                self._hand_out()  # what waited behind a full queue can still be taken
                 if not (self._peer_gone or self._broken):
                     try:
                         self._part(deadline)
-                    except OSError:
+                    except (OSError, RuntimeError):  # the peer is gone, or this is a signal handler amid TLS
                         pass
         finally:
             if alone:
                 self._sender = 0
+            else:
+                self.wire.interrupt()
             self._release()
             self._wake_waiters()
         if self._flusher is not None:

@@ -26,6 +26,7 @@ cdef class Wire:
     cdef int _fd
     cdef bint _tls, _limited
     cdef object _tls_lock
+    cdef unsigned long _tls_owner  # the thread that is within TLS; 0: none
 
     # Bytes received, 0 at the end of the stream, -1 for nothing now.
     cdef Py_ssize_t receive(self, uint8_t *memory, Py_ssize_t size, int block) except -2

@@ -20,6 +20,9 @@ import termios
 from _thread import _count as thread_count
 from _thread import allocate_lock
 
+cdef extern from "pythread.h":
+    unsigned long PyThread_get_thread_ident() nogil
+
 cdef extern from *:
     """
     #include <poll.h>
@@ -36,6 +39,11 @@ cdef extern from *:
         clock_gettime(CLOCK_MONOTONIC, &now);
         return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
     }
+    /* Puts a byte into a pipe that does not block; one that is full is set already. */
+    static void myc_wake(int fd) {
+        ssize_t ignored = write(fd, "", 1);
+        (void)ignored;
+    }
     /* Which events came for the socket (0: none), or -1 with errno; empties the wake-up pipe. */
     static int myc_poll(int fd, int events, int wake, int timeout_ms) {
         struct pollfd polled[2] = {{fd, (short)events, 0}, {wake, POLLIN, 0}};
@@ -48,6 +56,7 @@ cdef extern from *:
     """
     const int MYC_SEND_FLAGS, MSG_DONTWAIT
     double myc_monotonic() noexcept nogil
+    void myc_wake(int) noexcept
     int myc_poll(int, int, int, int) noexcept nogil
     ssize_t c_recv "recv"(int, void *, size_t, int) noexcept nogil
     ssize_t c_send "send"(int, const void *, size_t, int) noexcept nogil
@@ -59,6 +68,7 @@ cdef enum:
     # Milliseconds of the longest single wait: the system's calls do not take any number.
     LONGEST_MS = 86_400_000
     DISCARD_SIZE = 64 * 1024
+    TLS_RECORD_SIZE = 16 * 1024
 
 #: Seconds that a blocking receive waits at most, unless this is the only thread: then none but a signal could wake it,
 #: and the kernel need not set a timer, which is a twentieth of a round trip.
@@ -71,6 +81,14 @@ def count_quiet_thread(Py_ssize_t change):
     """A thread that never wakes a reader starts (1), or ends (-1)."""
     global _quiet_threads
     _quiet_threads += change
+
+
+def _forked():
+    global _quiet_threads
+    _quiet_threads = 0  # the child has one thread
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 cdef double monotonic() noexcept nogil:
@@ -87,19 +105,17 @@ cdef class Wakeup:
         os.set_blocking(self._write, False)
 
     cdef int set(self) except -1:
+        # (Without giving up the GIL: meanwhile the number could become another file's.)
         if self._write >= 0:
-            try:
-                os.write(self._write, b"\0")
-            except BlockingIOError:
-                pass  # full, so set already
+            myc_wake(self._write)
         return 0
 
     def close(self):
         """Give the descriptors back."""
-        if self._write >= 0:
-            os.close(self._read)
-            os.close(self._write)
-            self._read = self._write = -1
+        read, write, self._read, self._write = self._read, self._write, -1, -1
+        if write >= 0:
+            os.close(read)
+            os.close(write)
 
 
 cdef class Wire:
@@ -147,6 +163,7 @@ cdef class Wire:
         cdef int fd = self._fd, code
         cdef Py_ssize_t sent
         if self._tls:
+            size = min(size, TLS_RECORD_SIZE)  # the other direction has to wait meanwhile
             return self._call_tls(self.sock.send, PyMemoryView_FromMemory(<char *>data, size, PyBUF_READ), 0)
         with nogil:
             sent = c_send(fd, data, size, MYC_SEND_FLAGS)
@@ -165,7 +182,14 @@ cdef class Wire:
         A signal handler's exception may strike within, in Python code, and nobody knows whether bytes were taken
         before: it comes out as InterruptedTls, and the stream cannot go on.
         """
+        cdef unsigned long me = PyThread_get_thread_ident()
+        if self._tls_owner == me:
+            raise RuntimeError(
+                "a signal handler interrupted this connection's TLS, and cannot use the connection before it returns: "
+                "set an event in the handler, and publish, receive or close elsewhere"
+            )
         with self._tls_lock:
+            self._tls_owner = me
             try:
                 return operation(view)
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -178,6 +202,8 @@ cdef class Wire:
                 raise
             except BaseException as error:
                 raise InterruptedTls(f"interrupted by {type(error).__name__} within TLS") from error
+            finally:
+                self._tls_owner = 0
 
     cdef int poll(self, int events, Wakeup wakeup, double deadline) except -1:
         cdef int fd = self._fd, wake = wakeup._read, limit = -1, got, code
@@ -219,6 +245,13 @@ cdef class Wire:
         except OSError:  # not every system tells for every kind of socket
             return False
         return count == bytes(len(count))
+
+    def interrupt(self):
+        """Have whoever is in a system call come back: there is nothing more to send, nor to receive."""
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:  # the peer was quicker
+            pass
 
     def close(self):
         """Give the descriptor back."""

@@ -32,18 +32,21 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from .bus.async_bus import AsyncMessageBus
+    from .bus.async_bus import AsyncMessageBus, AsyncPublisher
+    from .bus.async_subscriber import AsyncSubscriber
+    from .bus.callbacks import CallbackSubscription
     from .bus.client import ClientState, MyceliumClient
-    from .bus.message_bus import MessageBus
-    from .bus.message_queue import BadFrames, RawMessage
+    from .bus.message_bus import LocalPublisher, MessageBus
+    from .bus.message_queue import BadFrames, Overflow, RawMessage
     from .bus.publisher import Publisher
     from .bus.reconnect import Backoff
     from .bus.registry import get_message_definition
     from .bus.stats import SubscriberStats, TransportStats
     from .bus.subscriber import Subscriber
+    from .bus.subscription import Subscription
     from .bus.topology import EndpointConfig, EndpointKind, Node, Topology, TransportType
     from .bus.transports import SocketTransport, TcpTransport, UnixTransport
-    from .codec.batching import Batching, PoolStats
+    from .codec.batching import Batching, PoolStats, Profile
     from .codec.frames import HEADER_SIZE, MAX_PAYLOAD_SIZE, FrameScanner, encode_frame
     from .codec.message import Message
     from .codec.pool import BufferPool
@@ -54,11 +57,14 @@ __all__ = [
     "HEADER_SIZE",
     "MAX_PAYLOAD_SIZE",
     "AsyncMessageBus",
+    "AsyncPublisher",
+    "AsyncSubscriber",
     "Backoff",
     "BadFrames",
     "Batching",
     "BufferPool",
     "BuildError",
+    "CallbackSubscription",
     "ClientState",
     "ConnectionClosed",
     "ContractError",
@@ -69,14 +75,17 @@ __all__ = [
     "EndpointKind",
     "FrameScanner",
     "HandshakeError",
+    "LocalPublisher",
     "Message",
     "MessageBus",
     "MyceliumClient",
     "MyceliumError",
     "Node",
+    "Overflow",
     "PermissionDenied",
     "PoolExhausted",
     "PoolStats",
+    "Profile",
     "ProtocolError",
     "Publisher",
     "RawMessage",
@@ -85,6 +94,7 @@ __all__ = [
     "Subscriber",
     "SubscriberOverflow",
     "SubscriberStats",
+    "Subscription",
     "TcpTransport",
     "Topology",
     "TopologyError",
@@ -105,26 +115,33 @@ __all__ = [
 #: Where the names that load on first use come from, below this package.
 _HOMES = {
     "AsyncMessageBus": "bus.async_bus",
+    "AsyncPublisher": "bus.async_bus",
+    "AsyncSubscriber": "bus.async_subscriber",
     "Backoff": "bus.reconnect",
     "BadFrames": "bus.message_queue",
     "Batching": "codec.batching",
     "BufferPool": "codec.pool",
+    "CallbackSubscription": "bus.callbacks",
     "ClientState": "bus.client",
     "EndpointConfig": "bus.topology",
     "EndpointKind": "bus.topology",
     "FrameScanner": "codec.frames",
     "HEADER_SIZE": "codec.frames",
+    "LocalPublisher": "bus.message_bus",
     "MAX_PAYLOAD_SIZE": "codec.frames",
     "Message": "codec.message",
     "MessageBus": "bus.message_bus",
     "MyceliumClient": "bus.client",
     "Node": "bus.topology",
+    "Overflow": "bus.message_queue",
     "PoolStats": "codec.batching",
+    "Profile": "codec.batching",
     "Publisher": "bus.publisher",
     "RawMessage": "bus.message_queue",
     "SocketTransport": "bus.transports",
     "Subscriber": "bus.subscriber",
     "SubscriberStats": "bus.stats",
+    "Subscription": "bus.subscription",
     "TcpTransport": "bus.transports",
     "Topology": "bus.topology",
     "TransportStats": "bus.stats",

@@ -395,6 +395,17 @@ def test_tls_carries_everything_in_order(certificates: Certificates, loop: str, 
         run(main(), loop)
 
 
+def test_tls_over_a_unix_socket_is_refused(path: Path, certificates: Certificates) -> None:
+    async def main() -> None:
+        client = MyceliumClient(
+            f"unix:{path}", schema_digest=SCHEMA_DIGEST, tls=certificates.client_context()
+        )
+        with pytest.raises(ValueError, match=f"unix:{path} is a Unix socket"):
+            await client.connect()
+
+    run(main())
+
+
 @pytest.mark.parametrize("loop", LOOPS)
 def test_tls_that_fails_says_why(certificates: Certificates, loop: str) -> None:
     async def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import queue
 import signal
 import socket
@@ -440,13 +441,17 @@ def test_a_goodbye_lets_the_rest_come_first(tmp_path: Path) -> None:
             subscriber.recv()
 
 
-def test_a_late_welcome_subscribes_again_for_everyone(tmp_path: Path) -> None:
+def test_a_late_welcome_subscribes_again_for_everyone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "mycelium_fast")
     path = tmp_path / "peer.sock"
     peer = Peer(path)
     with UnixTransport(path, SCHEMA_DIGEST, handshake_grace=0.01, close_timeout=1.0) as transport:
         sock = peer.accept()
         one, two = transport.subscriber(TradeTick), transport.subscriber((TradeTick, TextMessage))
         assert not transport.negotiated
+        assert "is taken for a plain peer" in caplog.text
         sock.sendall(frames(ticks(0, 1)))
         assert one.recv(20) == two.recv(20) == TradeTick(0, 1)
         with ThreadPoolExecutor(1) as pool:
@@ -458,6 +463,7 @@ def test_a_late_welcome_subscribes_again_for_everyone(tmp_path: Path) -> None:
             sock.sendall(core.Subscribed(request.request).to_frame() + frames(ticks(1, 2)))
             assert receiving.result(20) == TradeTick(1, 2)
         assert transport.negotiated
+        assert "came late" in caplog.records[-1].message
         peer.close()
 
 

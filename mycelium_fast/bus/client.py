@@ -166,13 +166,15 @@ class MyceliumClient:
             TransportError: no connection, for another reason; also when there is one already.
             MyceliumError: no digest was given, and none or several generated modules are imported; lists
                 them.
-            ValueError, TypeError: not an address, or none.
+            ValueError, TypeError: not an address, or none; TLS for a Unix socket.
         """
         if self.state is not ClientState.CLOSED or self._connector.closing:
             raise TransportError(f"{self!r} is {self.state} already: close() it first")
         target = self._address if address is None else parse_address(address)
         if target is None:
             raise TypeError("no address: connect('localhost:7777'), or give one to MyceliumClient")
+        if target.kind == "unix" and self._connector.has_tls:
+            raise ValueError(f"tls= is for TCP, and {target} is a Unix socket: leave it out")
         self._address = target
         settings = self._settings
         if settings.handshake and self._digest is None:

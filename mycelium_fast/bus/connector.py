@@ -27,6 +27,7 @@ from ..errors import (
 from ..session import Event, Features, GoodbyeReceived, HandshakeDone, Negotiated
 from ..transport.aio import Link, dial, explain
 from .async_subscriber import again
+from .settings import PLAIN_PEER
 
 if TYPE_CHECKING:
     from ..codec.frames import Run
@@ -164,6 +165,8 @@ class Connector:
             raise again(self.over or ConnectionClosed(f"{self._name()} was closed while it was connecting"))
         error = attempt.exception()
         if error is not None:
+            if isinstance(error, TransportError):
+                error = self._explained(error)
             if self._closing is None:
                 self._set_state(ClientState.CLOSED, error if isinstance(error, TransportError) else None)
             raise error
@@ -206,6 +209,11 @@ class Connector:
         """Whether `close()` is under way."""
         return self._closing is not None
 
+    @property
+    def has_tls(self) -> bool:
+        """Whether a context for TLS was given."""
+        return self._dialling.tls is not None
+
     # What the link tells ------------------------------------------------------------------------------------
 
     def link_received(self, runs: list[Run]) -> None:
@@ -223,6 +231,7 @@ class Connector:
             return
         if self._up and isinstance(event, (HandshakeDone, Negotiated)):
             self._listen_for_silence(link)  # it was taken for a plain peer before
+            _log.warning("the Welcome of %s came late: allow it a longer handshake_grace", link.peer)
         self._owner.link_event(link, event)
 
     def link_writable(self, link: Link) -> None:
@@ -274,6 +283,10 @@ class Connector:
         self.connections += 1
         self._up = True
         self._listen_for_silence(link)
+        if settings.handshake and not link.connection.negotiated:
+            _log.info(PLAIN_PEER, link.peer, settings.handshake_grace)
+        elif self.connections > 1:
+            _log.info("connected to %s again", link.peer)
         self._owner.link_up(link)
         self._set_state(ClientState.CONNECTED)
 

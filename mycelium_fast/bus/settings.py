@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from ..codec.batching import Batching, Profile, batching_of
 from ..codec.frames import MAX_ACCEPTED_PAYLOAD_SIZE, MAX_PAYLOAD_SIZE, FrameScanner
@@ -20,8 +20,10 @@ from .arguments import check_seconds
 if TYPE_CHECKING:
     from .message_queue import BadFramesHook
 
-__all__ = ["Options", "Settings", "settings_of"]
+__all__ = ["PLAIN_PEER", "Options", "Settings", "settings_of"]
 
+#: For the log: the peer's name, and the seconds that it was given.
+PLAIN_PEER: Final = "%s knows no Hello, or has not answered within %g s: it is taken for a plain peer"
 #: Seconds of the longest time-out: the system's calls do not take any number.
 _LONGEST_S = 86_400.0
 

@@ -30,7 +30,7 @@ from .message_queue import MessageQueue, Overflow, RawMessage, report_bad_frames
 from .publisher import Publisher
 from .registry import check_schema, modules
 from .selection import message_queue, raw_queue
-from .settings import Options, Settings, settings_of
+from .settings import PLAIN_PEER, Options, Settings, settings_of
 from .stats import TransportStats
 from .subscriber import Subscriber
 
@@ -78,8 +78,7 @@ class _BlockingTransport(ABC):
         """Connect and go through the handshake.
 
         Returns when the peer has answered `Hello`, has sent anything else, or has been silent for
-        `handshake_grace`
-        seconds: a peer that knows no `Hello` says nothing to a digest that it accepts.
+        `handshake_grace` seconds: a peer that knows no `Hello` says nothing to a digest that it accepts.
 
         Raises:
             SchemaMismatchError: the peer refuses our digest.
@@ -112,6 +111,8 @@ class _BlockingTransport(ABC):
         self._stream = stream
         self._told = False
         self._connections += 1
+        if settings.handshake and not self.negotiated:
+            _log.info(PLAIN_PEER, self.address, settings.handshake_grace)
         return self
 
     def close(self) -> None:

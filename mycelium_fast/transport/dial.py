@@ -106,8 +106,9 @@ def keep_alive(sock: socket.socket) -> None:
 def explain_dial(where: str, error: OSError, timeout: float, command: str) -> TransportError:
     """What to raise where connecting failed with `error`; `command` would start a bridge there."""
     if isinstance(error, ssl.SSLCertVerificationError):
+        reason = error.verify_message.rstrip(".")
         return TransportError(
-            f"cannot connect to {where}: its certificate is not accepted: {error.verify_message}. Give "
+            f"cannot connect to {where}: its certificate is not accepted: {reason}. Give "
             "a context that trusts its authority (ssl.create_default_context(cafile=...)), and the name that "
             "it is made out to (server_hostname)"
         )

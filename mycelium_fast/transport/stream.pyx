@@ -26,6 +26,7 @@ from mycelium_fast.codec.writer cimport (
 from mycelium_fast.transport.sink cimport Sink
 from mycelium_fast.transport.wire cimport A_TICK, FOR_EVER, NOT, POLLIN, POLLOUT, Wakeup, Wire, monotonic
 
+import logging
 import math
 import os
 import socket
@@ -92,6 +93,9 @@ def _forked():
 
 
 os.register_at_fork(after_in_child=_forked)
+
+
+cdef object _log = logging.getLogger("mycelium_fast.bus")
 
 
 cdef class _Request(Sink):
@@ -545,6 +549,10 @@ cdef class Stream:
             for sink in (*self._sinks.get(event.type_id, ()), *self._sinks_of_all):
                 (<Sink>sink).lagged += event.dropped
         elif isinstance(event, Negotiated):
+            _log.warning(
+                "the Welcome of %s came late: it was taken for a peer that knows none, and may not have sent everything "
+                "subscribed to until now. Allow it a longer handshake_grace", self.name,
+            )
             if self._by_subscription() and (self._sinks or self._sinks_of_all):
                 wanted = None if self._sinks_of_all else sorted(self._sinks)
                 data = self.connection.subscribe(wanted)[1]
@@ -989,7 +997,10 @@ cdef class Stream:
                 "use. Let go of arrays that are no longer needed, or allow the pool more"
             )
         else:
-            text = f"{seconds} the peer took nothing of what was sent: it hangs, or is overloaded"
+            text = (
+                f"{seconds} the peer took nothing of what was sent: it hangs, is overloaded, or, a bridge, waits for a "
+                "receiver that is"
+            )
         if accepted:
             text += ". What was accepted is kept, and goes out as soon as the peer takes it"
         else:

@@ -83,10 +83,8 @@ class Outlet:
         self._loop = asyncio.get_running_loop()
         self._turn_ends_at = link.written + _TURN_BYTES
         self._refused.clear()
-        if not link.ending:
-            for data in self._kept:
-                link.write(data)
-            self._kept.clear()
+        while self._kept and link.write(self._kept[0]):
+            del self._kept[0]
         self.send("delay")
         self.update()
 
@@ -206,15 +204,21 @@ class Outlet:
         writer, link = self.writer, self._link
         if not writer.pending or link is None:
             return
-        if link.ending:
+        ending = link.ending
+        if ending:
             if reason == "full":
                 self._kept += writer.take()
             self.update()
             return
         writer.note_due() if reason == "due" else writer.note_flush(reason)
-        for view in writer.take():
-            link.write(view)
-        if link.written >= self._turn_ends_at:
+        views = writer.take()
+        for place, view in enumerate(views):
+            if not link.write(view):  # the one before broke the connection
+                self._kept += views[place:]
+                break
+        if link.ending:  # by now
+            self.update()
+        elif link.written >= self._turn_ends_at:
             self._end_turn()
 
     def _send_alone(self, message: Any) -> None:

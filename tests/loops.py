@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -70,11 +69,6 @@ async def eventually(condition: Callable[[], object], timeout: float = 20.0) -> 
 async def accept(peer: Peer, **options: Any) -> socket.socket:
     """`peer.accept()` without holding up the event loop."""
     return await asyncio.to_thread(peer.accept, **options)
-
-
-def descriptors() -> int:
-    """How many files and sockets this process has open."""
-    return len(os.listdir("/proc/self/fd" if Path("/proc/self/fd").exists() else "/dev/fd"))
 
 
 @contextlib.contextmanager

@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 from bridges import GREETING, Bridge, Peer, bridge, read_exactly, read_frame
 from certificates import Certificates
+from clients import client_of, connected
 from environments import checked
-from loops import LOOPS, accept, descriptors, eventually, peer_at, run
+from links import descriptors, frames, ticks
+from loops import LOOPS, accept, eventually, peer_at, run
 
 from mycelium_fast import MyceliumClient
 from mycelium_fast.bus.client import ClientState
@@ -45,21 +47,6 @@ from mycelium_fast.example_messages import (
     TradeTick,
 )
 from mycelium_fast.session import core
-
-
-def ticks(first: int, end: int) -> list[Any]:
-    return [TradeTick(price=number, size=number + 1) for number in range(first, end)]
-
-
-def frames(messages: list[Any]) -> bytes:
-    return b"".join(message.to_frame() for message in messages)
-
-
-def client_of(path: Path, **options: Any) -> MyceliumClient:
-    options.setdefault("schema_digest", SCHEMA_DIGEST)
-    options.setdefault("handshake_grace", 0.01)
-    options.setdefault("close_timeout", 2.0)
-    return MyceliumClient(f"unix:{path}", **options)
 
 
 @pytest.fixture
@@ -770,10 +757,7 @@ def test_topics_unions_and_raw_frames_can_be_subscribed_to(bus: Bridge) -> None:
 def test_a_subscription_that_ends_is_told_to_the_peer(peer: Peer, path: Path) -> None:
     async def main() -> None:
         client = client_of(path, handshake_grace=20.0)
-        connecting = asyncio.create_task(client.connect())
-        sock = await accept(peer)
-        peer.welcome()
-        await connecting
+        sock = await connected(peer, client)
         first = client.subscriber(TradeTick | Ping)
         second = client.subscriber(Ping)
         asked = core.Subscribe.from_bytes((await asyncio.to_thread(read_frame, sock))[1])
@@ -796,10 +780,7 @@ def test_a_subscription_that_ends_is_told_to_the_peer(peer: Peer, path: Path) ->
 def test_a_refused_subscription_raises_and_the_others_go_on(peer: Peer, path: Path) -> None:
     async def main() -> None:
         client = client_of(path, handshake_grace=20.0)
-        connecting = asyncio.create_task(client.connect())
-        sock = await accept(peer)
-        peer.welcome()
-        await connecting
+        sock = await connected(peer, client)
         allowed = client.subscriber(Ping)
         read_frame(sock)
         sock.sendall(core.Subscribed(1).to_frame())
@@ -835,10 +816,7 @@ def test_a_refused_subscription_raises_and_the_others_go_on(peer: Peer, path: Pa
 def test_lag_that_the_peer_reports_is_counted(peer: Peer, path: Path) -> None:
     async def main() -> None:
         client = client_of(path, handshake_grace=20.0)
-        connecting = asyncio.create_task(client.connect())
-        sock = await accept(peer)
-        peer.welcome()
-        await connecting
+        sock = await connected(peer, client)
         subscriber = client.subscriber(Ping)
         sock.sendall(core.Lagged(Ping.TYPE_ID, 7).to_frame() + Ping("x").to_frame())
         assert await subscriber.recv(20) == Ping("x")
@@ -916,10 +894,7 @@ def test_a_stream_cut_at_every_byte_gives_the_same_messages(peer: Peer, path: Pa
 def test_a_peer_that_asks_without_reading_answers_is_left(peer: Peer, path: Path, loop: str) -> None:
     async def main() -> None:
         client = client_of(path, handshake_grace=20.0, max_pending=1000, reconnect=False)
-        connecting = asyncio.create_task(client.connect())
-        sock = await accept(peer)
-        peer.welcome()
-        await connecting
+        sock = await connected(peer, client)
         pings = core.Ping(1).to_frame() * 10_000
 
         def flood() -> None:

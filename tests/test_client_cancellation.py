@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 from bridges import GREETING, Bridge, bridge, read_exactly
-from loops import LOOPS, accept, descriptors, eventually, peer_at, run
+from links import descriptors
+from loops import LOOPS, accept, eventually, peer_at, run
 
 from mycelium_fast import MyceliumClient
 from mycelium_fast.errors import ConnectionClosed

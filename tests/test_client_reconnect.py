@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from bridges import Peer, bridge, read_core, read_exactly, read_frame
+from clients import client_of, connected, negotiate
+from links import frames, ticks
 from loops import LOOPS, accept, eventually, peer_at, run
 
 from mycelium_fast import Backoff, MyceliumClient
@@ -25,24 +27,6 @@ from mycelium_fast.errors import (
 from mycelium_fast.example_messages import SCHEMA_DIGEST, Ping, TradeTick
 from mycelium_fast.session import core
 
-QUICK = Backoff(initial=0.01, maximum=0.05)
-
-
-def ticks(first: int, end: int) -> list[Any]:
-    return [TradeTick(price=number, size=number + 1) for number in range(first, end)]
-
-
-def frames(messages: list[Any]) -> bytes:
-    return b"".join(message.to_frame() for message in messages)
-
-
-def client_of(path: Path, **options: Any) -> MyceliumClient:
-    options.setdefault("schema_digest", SCHEMA_DIGEST)
-    options.setdefault("handshake_grace", 0.01)
-    options.setdefault("close_timeout", 2.0)
-    options.setdefault("reconnect", QUICK)
-    return MyceliumClient(f"unix:{path}", **options)
-
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -53,21 +37,6 @@ def path(tmp_path: Path) -> Path:
 def peer(path: Path) -> Iterator[Peer]:
     with peer_at(path) as made:
         yield made
-
-
-async def negotiate(peer: Peer) -> socket.socket:
-    """Accept the next connection and answer its Hello."""
-    sock = await accept(peer)
-    peer.welcome()
-    return sock
-
-
-async def connected(peer: Peer, client: MyceliumClient) -> socket.socket:
-    """Connect a client to a peer that negotiates."""
-    connecting = asyncio.create_task(client.connect())
-    sock = await negotiate(peer)
-    await connecting
-    return sock
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .bus.publisher import Publisher
     from .bus.reconnect import Backoff
     from .bus.registry import get_message_definition
+    from .bus.settings import Options
     from .bus.stats import SubscriberStats, TransportStats
     from .bus.subscriber import Subscriber
     from .bus.subscription import Subscription
@@ -81,6 +82,7 @@ __all__ = [
     "MyceliumClient",
     "MyceliumError",
     "Node",
+    "Options",
     "Overflow",
     "PermissionDenied",
     "PoolExhausted",
@@ -133,6 +135,7 @@ _HOMES = {
     "MessageBus": "bus.message_bus",
     "MyceliumClient": "bus.client",
     "Node": "bus.topology",
+    "Options": "bus.settings",
     "Overflow": "bus.message_queue",
     "PoolStats": "codec.batching",
     "Profile": "codec.batching",
@@ -154,13 +157,15 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{home}", __name__), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # which knows the names, and is to tell of others
+
+    def __getattr__(name: str) -> Any:
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f".{home}", __name__), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -98,6 +98,50 @@ match order:
 message: Message = order
 """
 
+RUNTIME = """\
+from typing import Any, assert_type
+
+from mycelium_fast import (
+    AsyncMessageBus, AsyncPublisher, AsyncSubscriber, CallbackSubscription, LocalPublisher, MessageBus,
+    MyceliumClient, Options, Overflow, Profile, Publisher, RawMessage, Subscriber, Subscription, TcpTransport,
+    UnixTransport,
+)
+from shop.messages import SCHEMA_DIGEST, Order, Shadows
+
+profile: Profile = "latency"
+overflow: Overflow = "drop_oldest"
+options: Options = {"profile": profile, "publish_timeout": None}
+transport = UnixTransport("bus.sock", SCHEMA_DIGEST, **options)
+with transport, TcpTransport("localhost", 1, SCHEMA_DIGEST, tls=None, profile="throughput"):
+    assert_type(transport.publisher(Order), Publisher[Order])
+    assert_type(transport.subscriber(Order, 10, overflow), Subscriber[Order])
+    assert_type(transport.subscriber(Order).recv(timeout=1.0), Order)
+    assert_type(transport.subscriber(Order | Shadows), Subscriber[Any])
+    assert_type(transport.raw_subscriber(1, 2).recv_nowait(), RawMessage)
+    assert_type(transport.subscribe(Order, print), CallbackSubscription[Any])
+    for order in transport.subscriber(Order):
+        assert_type(order, Order)
+with MessageBus.from_topology("topology.toml", "shop", SCHEMA_DIGEST) as bus:
+    assert_type(bus.publisher_to("store", Order), Publisher[Order] | LocalPublisher[Order])
+    assert_type(bus.subscriber(Order).recv(), Order)
+
+
+async def main() -> None:
+    async with MyceliumClient("localhost:1", schema_digest=SCHEMA_DIGEST, **options) as client:
+        assert_type(client.subscriber(Order), AsyncSubscriber[Order])
+        async for order in client.subscriber(Order):
+            assert_type(order, Order)
+
+        @client.subscribe
+        async def handler(order: Order) -> None: ...
+
+        assert_type(await client.subscribe(Shadows, print), Subscription)
+        await client.publish(order)
+    async with AsyncMessageBus.from_topology("topology.toml", "shop") as bus:
+        assert_type(await bus.publisher_to("store", Order), AsyncPublisher[Order])
+        assert_type(await (await bus.subscriber(Order)).recv(), Order)
+"""
+
 #: Each line is wrong in one way; what mypy calls it.
 WRONG = {
     'Order("1")': "arg-type",
@@ -146,6 +190,18 @@ def test_a_right_program_passes(project: Path) -> None:
     (project / "right.py").write_text(RIGHT)
     done = mypy(project, "right.py")
     assert done.stdout == "Success: no issues found in 1 source file\n", done.stderr
+
+
+def test_what_the_runtime_gives_has_the_messages_type(project: Path) -> None:
+    (project / "runtime.py").write_text(RUNTIME)
+    done = mypy(project, "runtime.py")
+    assert done.stdout == "Success: no issues found in 1 source file\n", done.stdout + done.stderr
+
+
+def test_a_name_that_the_package_does_not_have_is_told(project: Path) -> None:
+    (project / "name.py").write_text("from mycelium_fast import UnixTransprot\n")
+    done = mypy(project, "name.py")
+    assert 'has no attribute "UnixTransprot"; maybe "UnixTransport"?' in done.stdout
 
 
 def test_every_wrong_line_is_told(project: Path) -> None:

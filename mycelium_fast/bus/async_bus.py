@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from ..codec.frames import runs_of
 from ..errors import ConnectionClosed, TransportError
@@ -70,6 +70,14 @@ class AsyncMessageBus(BusBase):
         await self._own_bridge()
         return AsyncPublisher(self, message_class, self._node, None)
 
+    @overload
+    async def subscriber(
+        self, wanted: type[M], capacity: int = ..., overflow: Overflow = ..., *, validate: bool = ...
+    ) -> AsyncSubscriber[M]: ...
+    @overload
+    async def subscriber(
+        self, wanted: Any, capacity: int = ..., overflow: Overflow = ..., *, validate: bool = ...
+    ) -> AsyncSubscriber[Any]: ...
     async def subscriber(
         self, wanted: Any, capacity: int = 10_000, overflow: Overflow = "block", *, validate: bool = True
     ) -> AsyncSubscriber[Any]:

@@ -18,7 +18,7 @@ import threading
 import weakref
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from ..codec.frames import runs_of
 from ..errors import ConnectionClosed, SchemaMismatchError, TransportError
@@ -270,6 +270,14 @@ class MessageBus(BusBase):
         self._connect_own()
         return LocalPublisher(self, message_class, None)
 
+    @overload
+    def subscriber(
+        self, wanted: type[M], capacity: int = ..., overflow: Overflow = ..., *, validate: bool = ...
+    ) -> Subscriber[M]: ...
+    @overload
+    def subscriber(
+        self, wanted: Any, capacity: int = ..., overflow: Overflow = ..., *, validate: bool = ...
+    ) -> Subscriber[Any]: ...
     def subscriber(
         self, wanted: Any, capacity: int = 10_000, overflow: Overflow = "block", *, validate: bool = True
     ) -> Subscriber[Any]:

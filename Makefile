@@ -5,7 +5,7 @@
 #   make demo           a bridge, a publisher and a subscriber on this machine, every message checked
 #   make test           the test suite              (ARGS="-k frames" passes arguments on to pytest)
 #   make test-long      the tests that take minutes
-#   make test-sanitize  the codec under the address and undefined-behaviour sanitizers
+#   make test-sanitize  the compiled parts under the address and undefined-behaviour sanitizers
 #   make lint           ruff and mypy               (make format puts right what ruff can)
 #   make bench          the benchmarks
 #   make docs           the documentation as a site, in build/site
@@ -21,11 +21,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WHEEL := build/wheel-$(notdir $(VENV))
 SANITIZERS ?= address,undefined
 SANITIZED_TESTS = $(addprefix tests/test_, $(addsuffix .py, golden messages frames arrays pool writer fuzz \
-	random_schemas message_queue transport negotiated arrays_from_the_wire threads_on_one_transport))
+	random_schemas message_queue transport negotiated arrays_from_the_wire threads_on_one_transport data_plane))
 
 SOURCES := pyproject.toml setup.py MANIFEST.in contracts.yaml $(wildcard codegen_templates/*) \
-	$(shell find mycelium_fast -type f \( -name '*.py' -o -name '*.pyx' -o -name '*.px[di]' -o -name '*.h' \
-	-o -name '*.yaml' -o -name 'py.typed' \))
+	$(shell find mycelium_fast -type f \( -name '*.py' -o -name '*.pyx' -o -name '*.px[di]' -o -name '*.[ch]' \
+	-o -name '*.html' -o -name '*.yaml' -o -name 'py.typed' \))
 
 export MYCELIUM_WHEEL = $(CURDIR)/$(WHEEL)
 

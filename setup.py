@@ -39,15 +39,18 @@ class BuildPy(build_py):
             self.copy_file(source, str(target))
 
 
-headers = sorted(
-    str(path) for path in Path("mycelium_fast").rglob("*") if path.suffix in {".h", ".pxd", ".pxi"}
+included = sorted(
+    str(path) for path in Path("mycelium_fast").rglob("*") if path.suffix in {".c", ".h", ".pxd", ".pxi"}
 )
+extensions = [
+    CythonExtension(".".join(source.with_suffix("").parts), str(source), depends=included)
+    for source in sorted(Path("mycelium_fast").rglob("*.pyx"))
+]
+for extension in extensions:
+    extension.include_dirs.append(str(Path(extension.source).parent))
 setup(
     distclass=OwnDistribution,
     cmdclass={"build_py": BuildPy},
     options={"build_ext": {"parallel": str(os.cpu_count() or 1)}},
-    ext_modules=[
-        CythonExtension(".".join(source.with_suffix("").parts), str(source), depends=headers)
-        for source in sorted(Path("mycelium_fast").rglob("*.pyx"))
-    ],
+    ext_modules=extensions,
 )

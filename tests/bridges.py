@@ -26,6 +26,10 @@ CONTRACTS = next(
 GREETING = len(SCHEMA_DIGEST).to_bytes(2, "little") + SCHEMA_DIGEST
 
 
+#: Nothing is lost, and little waits, unless a test's own options say otherwise, which come later.
+_LOSSLESS = ["--slow-consumer", "block", "--max-output", "1 MiB"]
+
+
 class Bridge:
     """A bridge process that accepts connections; its log is kept.
 
@@ -36,7 +40,10 @@ class Bridge:
 
     def __init__(self, path: Path | None, *options: str, contracts: Path | None = CONTRACTS) -> None:
         self.path = path
-        self._command = [sys.executable, "-m", "mycelium_fast", "bridge", *options]
+        self._command = [sys.executable, "-m", "mycelium_fast", "bridge"]
+        if "--topology" not in options:
+            self._command += _LOSSLESS
+        self._command += options
         if path is not None:
             self._command += ["--unix", str(path)]
         if contracts is not None:

@@ -14,11 +14,12 @@ class Certificates:
     Attributes:
         authority: file with the authority's certificate.
         server: file with the certificate of `localhost` (127.0.0.1, ::1), and its key.
-        client: file with a client's, and its key.
+        client: file with a client's, whose common name is `risk.example.org`, and its key.
         other_authority, other_client: of an authority that nobody here trusts.
     """
 
     def __init__(self, directory: Path) -> None:
+        directory.mkdir(exist_ok=True)
         ca, other = trustme.CA(), trustme.CA()
         self.authority = directory / "authority.pem"
         self.server = directory / "server.pem"
@@ -29,7 +30,7 @@ class Certificates:
         other.cert_pem.write_to_path(self.other_authority)
         server = ca.issue_cert("localhost", "127.0.0.1", "::1")
         server.private_key_and_cert_chain_pem.write_to_path(self.server)
-        client = ca.issue_cert("client@example.org")
+        client = ca.issue_cert("client@example.org", common_name="risk.example.org")
         client.private_key_and_cert_chain_pem.write_to_path(self.client)
         stranger = other.issue_cert("client@example.org")
         stranger.private_key_and_cert_chain_pem.write_to_path(self.other_client)

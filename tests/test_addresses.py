@@ -24,6 +24,7 @@ from mycelium_fast.transport.addresses import Address, parse_address
         ("[::1]:7777", Address("tcp", host="::1", port=7777)),
         ("tls://[fe80::1%eth0]:7777", Address("tls", host="fe80::1%eth0", port=7777)),
         (Path("/run/bus.sock"), Address("unix", path="/run/bus.sock")),
+        ("stdio:", Address("stdio")),
     ],
 )
 def test_addresses_are_read(text: Any, address: Address) -> None:
@@ -31,7 +32,7 @@ def test_addresses_are_read(text: Any, address: Address) -> None:
 
 
 def test_an_address_shows_as_it_would_be_written() -> None:
-    for text in ("unix:/run/bus.sock", "tcp://localhost:7777", "tls://[::1]:7777"):
+    for text in ("unix:/run/bus.sock", "tcp://localhost:7777", "tls://[::1]:7777", "stdio:"):
         assert str(parse_address(text)) == text
         assert parse_address(parse_address(text)) == parse_address(text)
 
@@ -63,6 +64,8 @@ def test_an_address_shows_as_it_would_be_written() -> None:
         ("unix:", "path is missing"),
         ("unix://host/path", "no host"),
         ("unix:/a\0b", "NUL"),
+        ("stdio:0", "nothing follows stdio:"),
+        ("stdio://", "nothing follows stdio:"),
     ],
 )
 def test_what_is_no_address_is_refused_with_what_is_allowed(text: str, why: str) -> None:

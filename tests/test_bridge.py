@@ -469,7 +469,7 @@ def test_another_bridges_socket_is_not_removed_at_the_end(path: Path) -> None:
         (["--unix", "x.sock"], 2, "--contracts FILE is missing"),
         (["--unix", "x.sock", "--contracts", "nowhere.yaml"], 1, "nowhere.yaml"),
         (["--tcp", "localhost", "--contracts", str(CONTRACTS)], 2, "is not HOST:PORT"),
-        (["--unix", "/nonexistent/x.sock", "--contracts", str(CONTRACTS)], 1, "cannot listen on unix socket"),
+        (["--unix", "/proc/no/x.sock", "--contracts", str(CONTRACTS)], 1, "cannot listen on unix socket"),
         (["--unix", "/tmp/" + "x" * 200, "--contracts", str(CONTRACTS)], 1, "too long"),
     ],
 )

@@ -122,6 +122,24 @@ def test_names_of_this_host_count_as_one(host: str | None, same: bool) -> None:
     assert topology.transport_between("a", "b") is wanted
 
 
+def test_relative_paths_are_taken_from_the_files_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = 'endpoint = { kind = "unix", addr = "x.sock" }'
+    text = 'socket_dir = "run"\n' + node("") + node(endpoint, "two", '["b"]')
+    (tmp_path / "t.toml").write_text(text)
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path / "folder")
+    for path in (tmp_path / "t.toml", "../t.toml"):
+        topology = Topology.load(path)
+        found = [Path(topology.local_address(each).path).resolve() for each in topology.nodes]
+        assert found == [tmp_path / "run" / "one.sock", tmp_path / "x.sock"]
+    monkeypatch.chdir(tmp_path)
+    assert str(Topology.load("t.toml").socket_path("one")) == "run/one.sock"
+    # A text has no folder.
+    assert Topology.from_toml(text).socket_dir == Path("run")
+
+
 @pytest.mark.parametrize(
     ("endpoint", "address"),
     [
@@ -268,6 +286,12 @@ def test_a_topology_made_by_hand_is_checked_the_same_way() -> None:
 
 def test_a_file_that_is_no_toml_says_where(tmp_path: Path) -> None:
     assert errors_of("socket_dir = \n")[0].startswith("1: not valid TOML: ")
+    for text in (f"socket_dir = {'9' * 10_000}", f"socket_dir = {'[' * 10_000}"):
+        assert errors_of(text)[0].startswith(" not valid TOML: ")
+    digits = f"[[nodes]]\nname = 'a'\nservices = []\nport = 0x{'f' * 10_000}"
+    assert errors_of(digits) == [
+        "4: nodes[0].port: a port is a number from 1 to 65535, not a number of many digits"
+    ]
     file = tmp_path / "t.toml"
     file.write_bytes(b'socket_dir = "x"\n# \xff\n')
     with pytest.raises(TopologyError, match=r"t\.toml:2: not UTF-8"):

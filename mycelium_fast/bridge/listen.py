@@ -1,6 +1,6 @@
 """Sockets to listen on: made so that no other bridge's is taken away, and removed at the end; TLS for them.
 
-What is done with the connections is `relay.py`'s and `serve.py`'s affair.
+What is done with the connections is `control.py`'s affair.
 """
 
 from __future__ import annotations
@@ -13,16 +13,27 @@ import socket
 import ssl
 import stat
 from collections.abc import Iterator
+from typing import Any
 
 from ..errors import TransportError
+from .config import TlsFiles
 
 __all__ = ["listen_tcp", "listen_unix", "remove_unix", "tls_context"]
 
-_BACKLOG = 128
+#: Connections that may wait to be accepted; the system may allow fewer.
+_BACKLOG = 4096
+#: A name may well stand for addresses that are not there, such as localhost's of IPv6 where that is off.
+_NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
-def listen_unix(path: str) -> tuple[socket.socket, tuple[int, int]]:
+def listen_unix(
+    path: str, *, mode: int = 0o600, directory_mode: int = 0o700
+) -> tuple[socket.socket, tuple[int, int]]:
     """Listen on a Unix socket; a socket file that nobody answers on is replaced.
+
+    Args:
+        mode: permission bits of the file, whatever the umask.
+        directory_mode: ... of directories that are made for it.
 
     Returns:
         the socket, and the identity of its file for `remove_unix`.
@@ -34,15 +45,17 @@ def listen_unix(path: str) -> tuple[socket.socket, tuple[int, int]]:
     folder = os.path.dirname(os.path.abspath(path))
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        _make_directory(folder, directory_mode)
         with _locked(folder):
             _remove_stale(path)
             sock.bind(path)
+            os.chmod(path, mode)  # before anybody can connect
             sock.listen(_BACKLOG)
             status = os.stat(path)
     except TransportError:
         sock.close()
         raise
-    except OSError as error:
+    except (OSError, ValueError) as error:  # (a NUL, say)
         sock.close()
         raise _explain(f"unix socket {path}", error) from error
     return sock, (status.st_dev, status.st_ino)
@@ -57,56 +70,80 @@ def remove_unix(path: str, identity: tuple[int, int]) -> None:
 
 
 def listen_tcp(host: str, port: int) -> list[socket.socket]:
-    """Listen on every address of a host; port 0 takes a free one, the same for each.
+    """Listen on every address of a host that this machine has; port 0 takes a free one, the same for each.
 
     Raises:
         TransportError: the name is not known, or the port is taken.
     """
     sockets: list[socket.socket] = []
+    missing: OSError | None = None
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
-            sock = socket.socket(family, socket.SOCK_STREAM)
-            sockets.append(sock)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind((address[0], port or sockets[0].getsockname()[1], *address[2:]))
-            sock.listen(_BACKLOG)
-    except OSError as error:
+            taken = port or (sockets[0].getsockname()[1] if sockets else 0)
+            try:
+                sockets.append(_bound(family, (address[0], taken, *address[2:])))
+            except OSError as error:
+                if error.errno not in _NOT_HERE:
+                    raise
+                missing = error
+        if not sockets and missing is not None:
+            raise missing
+    except (OSError, ValueError, OverflowError) as error:  # (a name that is none, or a port)
         for sock in sockets:
             sock.close()
         raise _explain(f"{host or 'any address'} port {port}", error) from error
     return sockets
 
 
-def tls_context(certificate: str, key: str | None, authorities: str | None) -> ssl.SSLContext:
-    """TLS for a server, from files in PEM.
+def _bound(family: int, address: tuple[Any, ...]) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+        sock.listen(_BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
-    Args:
-        certificate: the server's, with the chain up to what clients trust.
-        key: its private key, without a password; None if it is in the same file.
-        authorities: whose certificates clients must have; None if they need none.
+
+def tls_context(files: TlsFiles) -> ssl.SSLContext:
+    """TLS for a server; its private key has no password.
 
     Raises:
         TransportError: a file cannot be read, or does not hold what it should.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    files = certificate if key is None else f"{certificate} and {key}"
+    which = str(files.certificate) if files.key is None else f"{files.certificate} and {files.key}"
     try:
-        context.load_cert_chain(certificate, key, password=_no_password)
-        if authorities is not None:
-            files = authorities
+        context.load_cert_chain(files.certificate, files.key, password=_no_password)
+        if files.authorities is not None:
+            which = str(files.authorities)
             context.verify_mode = ssl.CERT_REQUIRED
-            context.load_verify_locations(authorities)
+            context.load_verify_locations(files.authorities)
     except (OSError, ValueError) as error:
-        raise TransportError(f"cannot use {files} for TLS: {error}") from error
+        raise TransportError(f"cannot use {which} for TLS: {error}") from error
     return context
 
 
 def _no_password() -> str:
     raise ValueError("the private key has a password, which a bridge has nobody to ask for: remove it")
+
+
+def _make_directory(folder: str, mode: int) -> None:
+    """Make a directory and those above it, as far as they are missing, whatever the umask."""
+    if os.path.isdir(folder):
+        return
+    above = os.path.dirname(folder)
+    if above != folder:
+        _make_directory(above, mode)
+    with contextlib.suppress(FileExistsError):  # somebody else's bridge was quicker
+        os.mkdir(folder, mode)
+        os.chmod(folder, mode)
 
 
 @contextlib.contextmanager
@@ -140,7 +177,8 @@ def _remove_stale(path: str) -> None:
         raise TransportError(f"{path} cannot be examined ({os.strerror(failure)}): it was left alone")
 
 
-def _explain(where: str, error: OSError) -> TransportError:
-    made = TransportError(f"cannot listen on {where}: {error.strerror or error}")
-    made.errno = error.errno
+def _explain(where: str, error: Exception) -> TransportError:
+    why = error.strerror or error if isinstance(error, OSError) else error
+    made = TransportError(f"cannot listen on {where}: {why}")
+    made.errno = error.errno if isinstance(error, OSError) else None
     return made

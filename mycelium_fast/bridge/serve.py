@@ -1,6 +1,6 @@
-"""Running a relay as a process: listen, say so, relay until a signal comes, leave nothing behind.
+"""A bridge as a process: start it, say where it listens, run until a signal comes, leave nothing behind.
 
-What is relayed is `relay.py`'s affair; the sockets are made by `listen.py`.
+What a bridge consists of is `bridge.py`'s affair.
 """
 
 from __future__ import annotations
@@ -8,82 +8,99 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
-import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
-from .listen import listen_tcp, listen_unix, remove_unix
-from .policy import Policy
-from .relay import Relay
+from ..errors import MyceliumError
+from .audit import audit
+from .bridge import Bridge
+from .config import BridgeConfig
 
-__all__ = ["Addresses", "serve"]
+__all__ = ["serve"]
 
 _log: Final = logging.getLogger("mycelium_fast.bridge")
-#: Seconds that clients have at the end to take what waits for them.
-_CLOSE_TIMEOUT_S: Final = 1.0
 
 
-@dataclass(frozen=True)
-class Addresses:
-    """Where to listen; at least one of them.
-
-    Attributes:
-        unix: path of a Unix socket.
-        tcp: host and port; an empty host is every address, port 0 a free one.
-        tls: for TCP; the context decides whether clients need a certificate.
-    """
-
-    unix: str | None = None
-    tcp: tuple[str, int] | None = None
-    tls: ssl.SSLContext | None = None
-
-
-def serve(policy: Policy, addresses: Addresses, announce: Callable[[str], None]) -> None:
-    """Relay until SIGINT or SIGTERM.
+def serve(
+    config: BridgeConfig,
+    announce: Callable[[str], None],
+    reload: Callable[[], BridgeConfig] | None = None,
+) -> None:
+    """Run a bridge until SIGINT or SIGTERM; read its configuration again at SIGHUP.
 
     Args:
-        announce: called with each address, such as `unix:/run/bus.sock`, once clients can connect to all.
+        announce: called with each line that says where it is to be found, once clients can connect to all.
+        reload: gives the configuration anew; None where there is no file to read again.
 
     Raises:
-        TransportError: an address cannot be listened on.
+        MyceliumError: it cannot be started; says why.
     """
-    asyncio.run(_serve(policy, addresses, announce))
+    _take_descriptors()
+    asyncio.run(_serve(config, announce, reload))
 
 
-async def _serve(policy: Policy, addresses: Addresses, announce: Callable[[str], None]) -> None:
+async def _serve(
+    config: BridgeConfig, announce: Callable[[str], None], reload: Callable[[], BridgeConfig] | None
+) -> None:
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
+    stop, again = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _stop, stop, number)
-    relay = Relay(policy)
-    names = []
-    with contextlib.ExitStack() as stack:
-        accepting = stack.enter_context(contextlib.ExitStack())
-        if addresses.unix is not None:
-            sock, identity = listen_unix(addresses.unix)
-            stack.callback(remove_unix, addresses.unix, identity)
-            accepting.callback((await loop.create_server(relay.client, sock=sock)).close)
-            names.append(f"unix:{addresses.unix}")
-        if addresses.tcp is not None:
-            scheme = "tcp" if addresses.tls is None else "tls"
-            patience = None if addresses.tls is None else policy.handshake_timeout
-            for sock in listen_tcp(*addresses.tcp):
-                server = await loop.create_server(
-                    relay.client, sock=sock, ssl=addresses.tls, ssl_handshake_timeout=patience
-                )
-                accepting.callback(server.close)
-                host, port = sock.getsockname()[:2]
-                names.append(f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}")
-        for name in names:
-            announce(name)
+    loop.add_signal_handler(signal.SIGHUP, again.set)
+    async with Bridge(config) as bridge:
+        for address in bridge.addresses:
+            announce(f"listening on {address}")
+        if bridge.status_page is not None:
+            announce(f"status page at {bridge.status_page}")
+        reloading = loop.create_task(_reload(bridge, again, reload))
         await stop.wait()
-        accepting.close()
-        await relay.close(_CLOSE_TIMEOUT_S)
-    _log.info("stopped: %s", relay.counters)
+        reloading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reloading
+    audit("bridge.stopped", "stopped: %s", bridge.summary())
+
+
+async def _reload(bridge: Bridge, again: asyncio.Event, reload: Callable[[], BridgeConfig] | None) -> None:
+    while True:
+        await again.wait()
+        again.clear()
+        if reload is None:
+            _log.warning("SIGHUP: there is no topology file to read again; nothing changed")
+            continue
+        try:
+            config = await asyncio.to_thread(reload)
+            await bridge.reload(config)
+        except Exception as error:
+            if not isinstance(error, (MyceliumError, OSError)):
+                _log.exception("a defect, which is no reason to stop")
+            audit(
+                "bridge.reload_refused",
+                "SIGHUP: the new configuration is refused, the old one stays: %s",
+                error,
+                level=logging.ERROR,
+                reason=str(error),
+            )
+            continue
+        logging.getLogger().setLevel(config.log.level.upper())
+        audit(
+            "bridge.reloaded",
+            "SIGHUP: %d access rules and %d workers are in force",
+            len(config.access),
+            len(config.workers),
+            rules=len(config.access),
+            workers=len(config.workers),
+        )
 
 
 def _stop(stop: asyncio.Event, number: int) -> None:
     _log.info("%s: stopping", signal.Signals(number).name)
     stop.set()
+
+
+def _take_descriptors() -> None:
+    """As many as the system allows: each connection needs one, with TLS three."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS says "unlimited", and has a limit all the same
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -62,7 +62,8 @@ class MyceliumClient:
 
     Args:
         address: where to connect: `"localhost:7777"`, `"unix:/run/bus.sock"`, `"tls://host:port"`,
-            `"[::1]:7777"`; may be given to `connect()` instead.
+            `"[::1]:7777"`; `"stdio:"` is the connection that a bridge gives a worker as its standard input
+            and output, which is never made again. May be given to `connect()` instead.
         schema_digest: `SCHEMA_DIGEST` of the generated module, 32 bytes; without it, that of the one
             generated module imported.
         reconnect: connect again when the connection breaks, and how often to try: True, False or a `Backoff`.
@@ -173,8 +174,9 @@ class MyceliumClient:
         target = self._address if address is None else parse_address(address)
         if target is None:
             raise TypeError("no address: connect('localhost:7777'), or give one to MyceliumClient")
-        if target.kind == "unix" and self._connector.has_tls:
-            raise ValueError(f"tls= is for TCP, and {target} is a Unix socket: leave it out")
+        if target.kind in ("unix", "stdio") and self._connector.has_tls:
+            what = "a Unix socket" if target.kind == "unix" else "a connection that is made already"
+            raise ValueError(f"tls= is for TCP, and {target} is {what}: leave it out")
         self._address = target
         settings = self._settings
         if settings.handshake and self._digest is None:

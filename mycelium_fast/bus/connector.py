@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -247,7 +248,7 @@ class Connector:
         self._drop(link)
         if not was_up:
             return  # the attempt under way gets the error
-        backoff = self._dialling.backoff
+        backoff = None if self._address.kind == "stdio" else self._dialling.backoff
         error = self._explained(error)
         if backoff is None or self._is_final(error):
             self._finish(error)
@@ -316,7 +317,7 @@ class Connector:
             try:
                 self.link = link
                 self._owner.link_made(link)
-                if address.kind == "unix":
+                if sock.family == socket.AF_UNIX:
                     await loop.create_unix_connection(lambda: link, sock=sock)
                 else:
                     context = self._dialling.tls

@@ -6,10 +6,8 @@ work. Tables that the bridge alone reads (`[bridge]`, `[[workers]]`, `[[access]]
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -18,7 +16,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import TopologyError
 from ..transport.addresses import Address, parse_address
-from .toml_lines import Lines
+from .toml_tables import (
+    Problem,
+    did_you_mean,
+    listed,
+    parse,
+    raise_problems,
+    read_text,
+    show,
+    unknown_keys,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -34,12 +41,7 @@ _NODE_KEYS: Final = ("name", "services", "host", "port", "endpoint")
 _ENDPOINT_KEYS: Final = ("kind", "addr", "handshake")
 #: What means the same host; the first is what stands for all of them.
 _THIS_HOST: Final = ("localhost", "127.0.0.1")
-#: Similarity (`difflib` ratio) from which a word counts as a near miss.
-_NEAR: Final = 0.6
 _NOT_IN_HOST: Final = re.compile(r"[\s/@?#\x00]")
-
-#: Path of a key, such as `nodes[1].port`, and what is wrong with it.
-_Problem = tuple[str, str]
 
 
 class TransportType(Enum):
@@ -108,29 +110,22 @@ class Topology:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a file.
+        """Read a file; relative paths in it are taken from the folder that it is in.
 
         Raises:
             TopologyError: it cannot be read (a missing file is a `FileNotFoundError` as well) or used; lists
                 every problem, with the key's path and its line where that can be found.
         """
-        name = os.fspath(path)
-        try:
-            data = Path(path).read_bytes()
-        except FileNotFoundError as error:
-            raise _MissingFile(f"{name}: there is no such topology file") from error
-        except OSError as error:
-            raise TopologyError(f"{name}: cannot be read: {error.strerror}") from error
-        try:
-            text = data.decode()
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            raise TopologyError(f"{name}:{line}: not UTF-8 text, which TOML has to be") from error
-        return cls.from_toml(text, name)
+        text, name = read_text(path), os.fspath(path)
+        problems: list[Problem] = []
+        topology = cls.from_document(parse(text, name), problems)
+        raise_problems(problems, text, name)
+        topology.take_from(Path(path).parent)
+        return topology
 
     @classmethod
     def from_toml(cls, text: str, file: str = "topology") -> Self:
-        """Read a file's text.
+        """Read a file's text; relative paths in it stay relative to the working directory.
 
         Args:
             file: what to call it in errors.
@@ -138,28 +133,16 @@ class Topology:
         Raises:
             TopologyError: as `load`.
         """
-        if sys.version_info >= (3, 11):
-            import tomllib
-        else:
-            import tomli as tomllib
+        problems: list[Problem] = []
+        topology = cls.from_document(parse(text, file), problems)
+        raise_problems(problems, text, file)
+        return topology
 
-        try:
-            document = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            where = re.search(r"\(at line (\d+), column \d+\)", str(error))
-            line = f":{where[1]}" if where else ""
-            raise TopologyError(f"{file}{line}: not valid TOML: {error}") from None
-        problems: list[_Problem] = []
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any], problems: list[Problem]) -> Self:
+        """Read a parsed file; what is wrong with it is added to `problems`, and left out."""
         topology = cls(*_read(document, problems))
         problems += topology._problems()
-        if problems:
-            lines = Lines(text)
-            raise TopologyError(
-                "\n".join(
-                    f"{file}:{line}: {key}: {text}" if line else f"{file}: {key}: {text}"
-                    for line, key, text in sorted((lines.find(key), key, text) for key, text in problems)
-                )
-            )
         return topology
 
     def validate(self) -> None:
@@ -184,7 +167,7 @@ class Topology:
                 return node
         names = [node.name for node in self.nodes]
         raise TopologyError(
-            f"no node is called {name!r}{_did_you_mean(name, names)}; there are {_listed(names)}"
+            f"no node is called {name!r}{did_you_mean(name, names)}; there are {listed(names)}"
         )
 
     def find_node(self, service: str) -> Node | None:
@@ -197,8 +180,8 @@ class Topology:
         if node is None:
             services = self.services
             raise TopologyError(
-                f"no node has the service {service!r}{_did_you_mean(service, services)}; "
-                f"there are {_listed(services)}"
+                f"no node has the service {service!r}{did_you_mean(service, services)}; "
+                f"there are {listed(services)}"
             )
         return node
 
@@ -260,9 +243,19 @@ class Topology:
             return {"transport": TransportType.UNIX, "path": address.path}
         return {"transport": TransportType.TCP, "host": address.host, "port": address.port}
 
-    def _problems(self) -> list[_Problem]:
+    def take_from(self, folder: Path) -> None:
+        """Take relative paths from a folder, so that every process finds the same sockets."""
+        self.socket_dir = folder / self.socket_dir
+        for node in self.nodes:
+            endpoint = node.endpoint
+            if endpoint is not None and endpoint.kind is EndpointKind.UNIX and endpoint.addr is not None:
+                path = Path(self.local_address(node).path)
+                if not path.is_absolute():
+                    endpoint.addr = str(folder / path)
+
+    def _problems(self) -> list[Problem]:
         """What is wrong with each node, and between them."""
-        problems: list[_Problem] = []
+        problems: list[Problem] = []
         names: dict[str, int] = {}
         services: dict[str, str] = {}
         for index, node in enumerate(self.nodes):
@@ -292,11 +285,7 @@ class Topology:
         return problems
 
 
-class _MissingFile(TopologyError, FileNotFoundError):
-    """What programs written for the older SDK expect of a file that is not there."""
-
-
-def _host_problems(node: Node, here: str) -> Iterable[_Problem]:
+def _host_problems(node: Node, here: str) -> Iterable[Problem]:
     if node.host is not None:
         bare = _bare(node.host)
         if not bare or _NOT_IN_HOST.search(bare) or bare.count(":") == 1:
@@ -310,7 +299,7 @@ def _host_problems(node: Node, here: str) -> Iterable[_Problem]:
                 f"the node is on {node.host!r} and has no port: other hosts could not reach it; add one",
             )
     if node.port is not None and not 1 <= node.port <= 65_535:
-        yield f"{here}.port", f"a port is a number from 1 to 65535, not {node.port}"
+        yield f"{here}.port", f"a port is a number from 1 to 65535, not {show(node.port)}"
     endpoint = node.endpoint
     if endpoint is None or (endpoint.kind is EndpointKind.UNIX and endpoint.addr is None):
         return
@@ -330,11 +319,11 @@ def _host_problems(node: Node, here: str) -> Iterable[_Problem]:
 # --- from TOML to the model: types and keys ---------------------------------------------------------------
 
 
-def _read(document: Mapping[str, Any], problems: list[_Problem]) -> tuple[list[Node], Path]:
-    unknown = _unknown_keys(document, "", (*_TOP_KEYS, *_BRIDGE_TABLES), problems)
+def _read(document: Mapping[str, Any], problems: list[Problem]) -> tuple[list[Node], Path]:
+    unknown = unknown_keys(document, "", (*_TOP_KEYS, *_BRIDGE_TABLES), problems)
     directory = document.get("socket_dir", str(DEFAULT_SOCKET_DIR))
     if not isinstance(directory, str) or not directory or "\0" in directory:
-        problems.append(("socket_dir", f"must be a directory's path, not {_show(directory)}"))
+        problems.append(("socket_dir", f"must be a directory's path, not {show(directory)}"))
         directory = str(DEFAULT_SOCKET_DIR)
     nodes = document.get("nodes")
     if nodes is None:
@@ -343,33 +332,33 @@ def _read(document: Mapping[str, Any], problems: list[_Problem]) -> tuple[list[N
         nodes = []
     elif not isinstance(nodes, list) or not all(isinstance(each, dict) for each in nodes):
         advice = "; write [[nodes]] with two brackets" if isinstance(nodes, dict) else ""
-        problems.append(("nodes", f"must be a list of tables, not {_show(nodes)}{advice}"))
+        problems.append(("nodes", f"must be a list of tables, not {show(nodes)}{advice}"))
         nodes = []
     read = [_node(each, f"nodes[{index}]", problems) for index, each in enumerate(nodes)]
     return read, Path(directory)
 
 
-def _node(table: Mapping[str, Any], here: str, problems: list[_Problem]) -> Node:
+def _node(table: Mapping[str, Any], here: str, problems: list[Problem]) -> Node:
     """One node; where something is wrong with its shape, with that left out."""
-    unknown = _unknown_keys(table, here, _NODE_KEYS, problems)
+    unknown = unknown_keys(table, here, _NODE_KEYS, problems)
     for key in ("name", "services"):
         if key not in table and key not in unknown:
             problems.append((here, f"{key} is missing"))
     name = table.get("name")
     if name is not None and not isinstance(name, str):
-        problems.append((f"{here}.name", f"must be text, not {_show(name)}"))
+        problems.append((f"{here}.name", f"must be text, not {show(name)}"))
     services = table.get("services", [])
     if not isinstance(services, list) or not all(isinstance(each, str) and each for each in services):
-        advice = f"; write [{_show(services)}]" if isinstance(services, str) else ""
-        problems.append((f"{here}.services", f"must be a list of names, not {_show(services)}{advice}"))
+        advice = f"; write [{show(services)}]" if isinstance(services, str) else ""
+        problems.append((f"{here}.services", f"must be a list of names, not {show(services)}{advice}"))
         services = []
     host = table.get("host")
     if host is not None and not isinstance(host, str):
-        problems.append((f"{here}.host", f"must be text, not {_show(host)}"))
+        problems.append((f"{here}.host", f"must be text, not {show(host)}"))
         host = None
     port = table.get("port")
     if port is not None and (isinstance(port, bool) or not isinstance(port, int)):
-        problems.append((f"{here}.port", f"must be a number from 1 to 65535, not {_show(port)}"))
+        problems.append((f"{here}.port", f"must be a number from 1 to 65535, not {show(port)}"))
         port = None
     endpoint = table.get("endpoint")
     read = None
@@ -377,7 +366,7 @@ def _node(table: Mapping[str, Any], here: str, problems: list[_Problem]) -> Node
         read = _endpoint(endpoint, f"{here}.endpoint", problems)
     elif endpoint is not None:
         problems.append(
-            (f"{here}.endpoint", f'must be a table such as {{ kind = "unix" }}, not {_show(endpoint)}')
+            (f"{here}.endpoint", f'must be a table such as {{ kind = "unix" }}, not {show(endpoint)}')
         )
     if not isinstance(name, str):
         name = f"({here})"  # like no other
@@ -386,64 +375,23 @@ def _node(table: Mapping[str, Any], here: str, problems: list[_Problem]) -> Node
     return Node(name, services, host, port, read)
 
 
-def _endpoint(table: Mapping[str, Any], here: str, problems: list[_Problem]) -> EndpointConfig | None:
-    unknown = _unknown_keys(table, here, _ENDPOINT_KEYS, problems)
+def _endpoint(table: Mapping[str, Any], here: str, problems: list[Problem]) -> EndpointConfig | None:
+    unknown = unknown_keys(table, here, _ENDPOINT_KEYS, problems)
     kinds = [kind.value for kind in EndpointKind]
     kind, addr, handshake = table.get("kind"), table.get("addr"), table.get("handshake", True)
     if addr is not None and (not isinstance(addr, str) or not addr):
-        problems.append((f"{here}.addr", f'must be text such as "localhost:9091", not {_show(addr)}'))
+        problems.append((f"{here}.addr", f'must be text such as "localhost:9091", not {show(addr)}'))
         addr = None
         kind = EndpointKind.UNIX.value if kind in kinds else kind
     if not isinstance(handshake, bool):
-        problems.append((f"{here}.handshake", f"must be true or false, not {_show(handshake)}"))
+        problems.append((f"{here}.handshake", f"must be true or false, not {show(handshake)}"))
         handshake = True
     if kind is None and "kind" not in unknown:
         problems.append((here, 'kind is missing: "unix" or "tcp"'))
     elif kind is not None and kind not in kinds:
-        advice = _did_you_mean(kind, kinds) if isinstance(kind, str) else ""
-        problems.append((f"{here}.kind", f'must be "unix" or "tcp", not {_show(kind)}{advice}'))
+        advice = did_you_mean(kind, kinds) if isinstance(kind, str) else ""
+        problems.append((f"{here}.kind", f'must be "unix" or "tcp", not {show(kind)}{advice}'))
     return EndpointConfig(EndpointKind(kind), addr, handshake) if kind in kinds else None
-
-
-def _unknown_keys(
-    table: Mapping[str, Any], here: str, known: tuple[str, ...], problems: list[_Problem]
-) -> set[str]:
-    """Note keys that nobody knows; the known ones that are probably meant by them."""
-    meant: set[str] = set()
-    for key in table:
-        if key not in known:
-            near = _nearest(key, [each for each in known if each not in table])
-            meant.update([near] if near else [])
-            advice = f"did you mean {near!r}?" if near else f"there are {_listed(known)}"
-            path = f"{here}.{_quoted(key)}" if here else _quoted(key)
-            problems.append((path, f"is not a known key; {advice}"))
-    return meant
-
-
-def _quoted(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else repr(key)
-
-
-def _nearest(word: str, known: Iterable[str]) -> str | None:
-    by_lower = {each.lower().replace("-", "_"): each for each in known}
-    found = difflib.get_close_matches(word[:200].lower().replace("-", "_"), by_lower, 1, _NEAR)
-    return by_lower[found[0]] if found else None
-
-
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    near = _nearest(word, known)
-    return f" (did you mean {near!r}?)" if near else ""
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names) or "none"
-
-
-def _show(value: object) -> str:
-    if isinstance(value, (dict, list)) and len(repr(value)) > 60:
-        return "a table" if isinstance(value, dict) else "a list"
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _bare(host: str | None) -> str:

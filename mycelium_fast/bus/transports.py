@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 from ..codec.pool import BufferPool
 from ..errors import TransportError
 from ..transport.addresses import Address
-from ..transport.dial import dial_tcp, dial_unix
+from ..transport.dial import dial_stdio, dial_tcp, dial_unix
 from ..transport.stream import Stream
 from .arguments import SupportsFrame, check_message_class
 from .callbacks import CallbackSubscription
@@ -484,11 +484,30 @@ class SocketTransport(_BlockingTransport):
     ) -> None:
         super().__init__(schema_digest, options)
         self._sock: socket.socket | None = sock
+        self._address = "socket"
+
+    @classmethod
+    def stdio(cls, schema_digest: bytes | None = None, **options: Unpack[Options]) -> Self:
+        """The connection that a bridge gives a worker with `transport = "stdio"`: its standard input.
+
+        From then on standard input is empty, and standard output is standard error.
+
+        Raises:
+            TransportError: standard input is no connection, or was used as one before.
+        """
+        sock = dial_stdio()
+        try:
+            transport = cls(sock, schema_digest, **options)
+        except BaseException:
+            sock.close()
+            raise
+        transport._address = "stdio:"
+        return transport
 
     @property
     def address(self) -> str:
         """What there is to say of the peer."""
-        return "socket"
+        return self._address
 
     def _dial(self) -> socket.socket:
         if self._sock is None:
@@ -504,4 +523,4 @@ class SocketTransport(_BlockingTransport):
             self._sock = None
 
     def __repr__(self) -> str:
-        return "SocketTransport(...)"
+        return f"SocketTransport({'...' if self._address == 'socket' else self._address})"

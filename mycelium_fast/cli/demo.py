@@ -131,7 +131,19 @@ def _run(plan: Plan, contracts: Path) -> dict[str, Any]:
             stack.callback(process.stop)
             return process
 
-        bridge = start("bridge", "mycelium_fast", "bridge", "--unix", path, "--contracts", str(contracts))
+        bridge = start(
+            "bridge",
+            "mycelium_fast",
+            "bridge",
+            "--unix",
+            path,
+            "--contracts",
+            str(contracts),
+            "--max-output",
+            "1 MiB",
+            "--slow-consumer",
+            "block",
+        )
         _next_line(news, bridge)
         workers = [
             start("subscriber", _TRAFFIC, "check", path),

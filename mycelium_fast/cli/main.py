@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "check": "See whether generated files are up to date.",
     "codegen": "Generate source files from a contracts file.",
     "demo": "Send messages through a bridge and check every one.",
+    "worker": "Run a function of yours with a connected client.",
 }
 
 

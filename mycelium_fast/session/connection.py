@@ -154,6 +154,12 @@ class Connection(Speaker):
         """
         return self._greeting.refusing
 
+    @property
+    def greeting_left(self) -> int:
+        """Server: bytes of the client's greeting that have not come yet; who reads no more leaves the frames
+        after it unread."""
+        return GREETING_SIZE - self._greeting.size
+
     # Receiving ----------------------------------------------------------------------------------------------
 
     def get_buffer(self, sizehint: int = -1) -> memoryview:

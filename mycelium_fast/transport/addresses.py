@@ -1,4 +1,4 @@
-"""Addresses as users write them: `unix:/run/bus.sock`, `localhost:7777`, `tls://host:port`, `[::1]:7777`.
+"""Addresses as users write them: `unix:/run/bus.sock`, `localhost:7777`, `tls://host:port`, `stdio:`.
 
 Only their text is looked at here: whether anything listens there shows when somebody connects.
 """
@@ -13,8 +13,8 @@ from typing import Final, Literal
 __all__ = ["Address", "parse_address"]
 
 _ALLOWED: Final = (
-    "An address is unix:/run/bus.sock, HOST:PORT, tcp://HOST:PORT or tls://HOST:PORT; an IPv6 host stands in "
-    "brackets, as in [::1]:7777"
+    "An address is unix:/run/bus.sock, HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or stdio:; an IPv6 host "
+    "stands in brackets, as in [::1]:7777"
 )
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _HOST_AND_PORT: Final = re.compile(r"(?:\[(?P<v6>[^\[\]]*)\]|(?P<host>[^:\[\]]*))(?::(?P<port>[^:]*))?")
@@ -26,20 +26,21 @@ class Address:
     """Where a peer listens.
 
     Attributes:
-        kind: `"unix"`, `"tcp"` or `"tls"` (TLS over TCP).
+        kind: `"unix"`, `"tcp"`, `"tls"` (TLS over TCP) or `"stdio"` (the socket that this program was started
+            with as standard input).
         path: of a Unix socket, else empty.
         host: a name, an IPv4 or an IPv6 address (without brackets), else empty.
-        port: 1 to 65535, or 0 with a Unix socket.
+        port: 1 to 65535, or 0 where there is no host.
     """
 
-    kind: Literal["unix", "tcp", "tls"]
+    kind: Literal["unix", "tcp", "tls", "stdio"]
     path: str = ""
     host: str = ""
     port: int = 0
 
     def __str__(self) -> str:
-        if self.kind == "unix":
-            return f"unix:{self.path}"
+        if self.kind in ("unix", "stdio"):
+            return f"{self.kind}:{self.path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.kind}://{host}:{self.port}"
 
@@ -65,6 +66,10 @@ def parse_address(text: str | os.PathLike[str] | Address) -> Address:
             if not path.startswith("/"):
                 raise _wrong(text, "a Unix socket's address names no host: write unix:/path")
         return _unix(path, text)
+    if text.startswith("stdio:"):
+        if text != "stdio:":
+            raise _wrong(text, "nothing follows stdio:")
+        return Address("stdio")
     scheme = _SCHEME.fullmatch(text)
     if scheme is None:
         return _host_and_port("tcp", text, text)

@@ -27,7 +27,7 @@ from ..errors import (
     TransportError,
 )
 from ..session import Closed, Connection, Event, Frames, HandshakeDone, Rejected, Traced
-from .dial import explain_dial, keep_alive
+from .dial import dial_stdio, explain_dial, keep_alive
 
 if TYPE_CHECKING:
     from ..codec.frames import Run
@@ -484,6 +484,10 @@ async def dial(address: Address, *, keepalive: bool = True) -> socket.socket:
     """
     if address.kind == "unix":
         return await _dial_unix(address)
+    if address.kind == "stdio":
+        sock = dial_stdio()
+        sock.setblocking(False)
+        return sock
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     failure: OSError = OSError(errno.EADDRNOTAVAIL, "the name has no address")

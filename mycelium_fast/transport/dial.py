@@ -1,4 +1,5 @@
-"""Connecting blocking sockets, with TLS where wanted, and errors that say what to do.
+"""Connecting blocking sockets, with TLS where wanted, and errors that say what to do; also the socket that a
+program was started with.
 
 What is said on the connection afterwards is `stream.pyx`'s and `session/`'s affair.
 """
@@ -10,12 +11,13 @@ import errno
 import os
 import socket
 import ssl
+import sys
 import time
 from typing import Final
 
 from ..errors import PermissionDenied, TransportError, TransportTimeout
 
-__all__ = ["dial_tcp", "dial_unix", "explain_dial", "keep_alive"]
+__all__ = ["claim_stdio", "dial_stdio", "dial_tcp", "dial_unix", "explain_dial", "keep_alive"]
 
 #: Seconds between attempts at a Unix socket whose backlog is full.
 _RETRY_S: Final = 0.01
@@ -92,6 +94,66 @@ def dial_tcp(
             raise
     except OSError as error:
         raise explain_dial(where, error, timeout, f"mycelium bridge --tcp {host}:{port}") from error
+    return sock
+
+
+_claimed: socket.socket | None = None
+
+
+def claim_stdio() -> None:
+    """Take the socket that is this program's standard input and output, and keep it for `dial_stdio()`.
+
+    From then on standard input is empty and what is written to standard output goes to standard error, so
+    that a stray `print()` does not end up among the frames.
+
+    Raises:
+        TransportError: standard input is no stream socket, or was taken before.
+    """
+    global _claimed
+    if _claimed is not None:
+        return
+    try:
+        descriptor = os.dup(0)
+        try:
+            sock = socket.socket(fileno=descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if sock.type != socket.SOCK_STREAM:
+            sock.close()
+            raise OSError(errno.ENOTSOCK, "it is no stream socket")
+    except OSError as error:
+        made = TransportError(
+            "standard input is no connection, or was used as one before: the address stdio: is for a program "
+            'that a bridge starts as a worker with transport = "stdio", and for one connection'
+        )
+        made.errno = error.errno
+        raise made from error
+    with open(os.devnull, "r+b", buffering=0) as nothing:
+        os.dup2(nothing.fileno(), 0)
+        try:
+            os.dup2(2, 1)
+        except OSError:  # there is no standard error
+            os.dup2(nothing.fileno(), 1)
+    # Python has standard output for a pipe still, which is written in blocks.
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(line_buffering=True)
+    _claimed = sock
+
+
+def dial_stdio() -> socket.socket:
+    """The socket that is this program's standard input and output; blocking, and for one connection.
+
+    Raises:
+        TransportError: as `claim_stdio`.
+    """
+    global _claimed
+    claim_stdio()
+    sock, _claimed = _claimed, None
+    if sock is None:  # another thread was faster
+        raise TransportError("the connection that this program was started with is used already")
+    sock.setblocking(True)
     return sock
 
 

@@ -7,7 +7,11 @@ messages) stands before them; the path or port of a bridge is that of the test's
 from __future__ import annotations
 
 import contextlib
+import json
+import queue
 import re
+import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bridges import Bridge, bridge
+from bridges import CONTRACTS, Bridge, bridge
 
 from mycelium_fast import UnixTransport
 from mycelium_fast.example_messages import SCHEMA_DIGEST, Order, Ping, Pong, TradeSignal, TradeTick
@@ -201,3 +205,71 @@ def test_the_program_by_topology_runs(tmp_path: Path, way: str) -> None:
         with feeding(tmp_path / "own.sock", [SIGNAL]):
             assert line(child) == "first signal\n"
         own.close()
+
+
+MOMENTUM = """
+from mycelium_fast.example_messages import TradeSignal, TradeTick
+
+async def main(client):
+    async for tick in client.subscriber(TradeTick):
+        await client.publish(TradeSignal(1, "ETH", True, 0.5, tick.price, tick.size))
+"""
+
+
+def test_the_commands_around_the_bridge_run(tmp_path: Path) -> None:
+    """One bridge by options, one by topology; at each a worker, a tap and a publisher that gets an answer."""
+    (tmp_path / "strategies").mkdir()
+    (tmp_path / "strategies" / "momentum.py").write_text(MOMENTUM)
+    shutil.copy(CONTRACTS, tmp_path / "contracts.yaml")
+    (tmp_path / "topology.toml").write_text(
+        'socket_dir = "run"\n[bridge]\ncontracts = "contracts.yaml"\n'
+        '[[nodes]]\nname = "strategies"\nservices = ["momentum"]\n'
+    )
+    lines = re.findall(
+        r"^    \$ mycelium (.*)$",
+        "".join(f"    {each}\n" for each in program("The bridge").splitlines()),
+        re.MULTILINE,
+    )
+    by_options, by_topology, worker, tap, pub = (
+        shlex.split(each.replace("[TradeTick …] [--json]", "")) for each in lines
+    )
+    for number, options in enumerate((by_options, by_topology)):
+        path = tmp_path / "run" / ("bus.sock" if number == 0 else "strategies.sock")
+
+        def at(words: list[str], path: Path = path) -> list[str]:
+            return [
+                sys.executable,
+                "-m",
+                "mycelium_fast",
+                *(w.replace("/run/mycelium/bus.sock", str(path)) for w in words),
+            ]
+
+        with contextlib.ExitStack() as stack:
+
+            def start(words: list[str]) -> subprocess.Popen[str]:
+                child = stack.enter_context(
+                    subprocess.Popen(
+                        words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+                    )
+                )
+                stack.callback(child.wait, 20)
+                stack.callback(child.terminate)
+                return child
+
+            daemon = start(at(options))
+            assert line(daemon) == f"listening on unix:{path}\n"
+            with UnixTransport(path, SCHEMA_DIGEST, echo=False, handshake_grace=20) as client:
+                signals = client.subscriber(TradeSignal)
+                start(at(worker))
+                watching = start(at([*tap, "TradeTick", "--json"]))
+                signal = None
+                while signal is None:  # until the worker listens
+                    assert (
+                        subprocess.run(at(pub), cwd=tmp_path, timeout=60, capture_output=True).returncode == 0
+                    )
+                    with contextlib.suppress(queue.Empty):
+                        signal = signals.recv(0.5)
+                assert 101_500 in signal.to_dict().values()
+                client.publisher(TradeTick).publish(TradeTick(101_500, 2_500))
+                seen = json.loads(line(watching))
+                assert (seen["type"], seen["fields"]) == ("TradeTick", {"price": 101_500, "size": 2_500})

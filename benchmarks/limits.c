@@ -63,8 +63,8 @@ int64_t limit_drain(int fd)
     }
 }
 
-/* Send back whatever comes, to the end of the stream; gives the number of bytes. */
-int64_t limit_echo(int fd)
+/* Send back whatever comes, to the end of the stream or until just these last bytes come; gives the number of bytes. */
+int64_t limit_echo(int fd, const uint8_t *last, size_t last_size)
 {
     static uint8_t block[BLOCK_SIZE];
     int64_t total = 0;
@@ -72,10 +72,31 @@ int64_t limit_echo(int fd)
         ssize_t size = recv(fd, block, BLOCK_SIZE, 0);
         if (size <= 0)
             return size < 0 ? -errno : total;
+        if ((size_t)size == last_size && memcmp(block, last, last_size) == 0)
+            return total;
         int error = write_all(fd, block, (size_t)size);
         if (error != 0)
             return error;
         total += size;
+    }
+}
+
+/* Send on what comes from one to the other and then what comes back, in turn, to the end of the stream: the least that
+ * anything between two peers can do. */
+int64_t limit_relay(int one, int other)
+{
+    static uint8_t block[BLOCK_SIZE];
+    for (int64_t total = 0;;) {
+        ssize_t size = recv(one, block, BLOCK_SIZE, 0);
+        if (size <= 0)
+            return size < 0 ? -errno : total;
+        int error = write_all(other, block, (size_t)size);
+        if (error != 0)
+            return error;
+        total += size;
+        int next = other;
+        other = one;
+        one = next;
     }
 }
 

@@ -1,4 +1,7 @@
-"""`limits.c`, compiled when a benchmark runs and called through ctypes: one call for a whole round."""
+"""`limits.c` and `fan_out.c`, compiled when a benchmark runs; the first is called from here, through ctypes.
+
+One call is a whole round.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("limits.c")
+SOURCES = [Path(__file__).with_name(name) for name in ("limits.c", "fan_out.c")]
 
 
 def build(directory: Path) -> Path | None:
@@ -19,7 +22,7 @@ def build(directory: Path) -> Path | None:
     if shutil.which(compiler[0]) is None:
         return None
     library = directory / "limits.so"
-    subprocess.run([*compiler, "-O3", "-Wall", "-shared", "-fPIC", "-o", library, SOURCE], check=True)
+    subprocess.run([*compiler, "-O3", "-Wall", "-shared", "-fPIC", "-o", library, *SOURCES], check=True)
     return library
 
 
@@ -28,7 +31,8 @@ def _load(library: Path) -> ctypes.CDLL:
     limits = ctypes.CDLL(str(library))
     number, frame = ctypes.c_int64, ctypes.c_char_p
     limits.limit_send.argtypes = [ctypes.c_int, frame, ctypes.c_size_t, number]
-    limits.limit_drain.restype = limits.limit_echo.restype = number
+    limits.limit_echo.argtypes = [ctypes.c_int, frame, ctypes.c_size_t]
+    limits.limit_drain.restype = limits.limit_echo.restype = limits.limit_relay.restype = number
     limits.limit_ping.argtypes = [
         ctypes.c_int, frame, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.POINTER(number)
     ]  # fmt: skip
@@ -37,27 +41,33 @@ def _load(library: Path) -> ctypes.CDLL:
 
 def send(library: Path, sock: socket.socket, frame: bytes, count: int) -> None:
     """Send a frame `count` times in blocks of 64 KiB."""
-    _checked(_load(library).limit_send(sock.fileno(), frame, len(frame), count))
+    checked(_load(library).limit_send(sock.fileno(), frame, len(frame), count))
 
 
 def drain(library: Path, sock: socket.socket) -> int:
     """Read to the end of the stream; returns the number of bytes."""
-    return _checked(_load(library).limit_drain(sock.fileno()))
+    return checked(_load(library).limit_drain(sock.fileno()))
 
 
-def echo(library: Path, sock: socket.socket) -> int:
-    """Send back whatever comes, to the end of the stream; returns the number of bytes."""
-    return _checked(_load(library).limit_echo(sock.fileno()))
+def echo(library: Path, sock: socket.socket, last: bytes) -> int:
+    """Send back whatever comes, to the end of the stream or to these last bytes; returns how many."""
+    return checked(_load(library).limit_echo(sock.fileno(), last, len(last)))
+
+
+def relay(library: Path, one: socket.socket, other: socket.socket) -> int:
+    """Send on what comes, from one and the other in turn, to the end of the stream; returns the bytes."""
+    return checked(_load(library).limit_relay(one.fileno(), other.fileno()))
 
 
 def ping(library: Path, sock: socket.socket, frame: bytes, trips: int, samples: int) -> list[float]:
     """Nanoseconds of a round trip, the mean of `trips` for each sample."""
     times = (ctypes.c_int64 * samples)()
-    _checked(_load(library).limit_ping(sock.fileno(), frame, len(frame), trips, samples, times))
+    checked(_load(library).limit_ping(sock.fileno(), frame, len(frame), trips, samples, times))
     return [time / trips for time in times]
 
 
-def _checked(result: int) -> int:
+def checked(result: int) -> int:
+    """What a function of these gave, unless that is an error's number."""
     if result < 0:
         raise OSError(-result, os.strerror(-result))
     return result

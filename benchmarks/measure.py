@@ -69,6 +69,7 @@ class Comparison:
     def __init__(self, benchmark: Any, name: str) -> None:
         self.benchmark = benchmark
         self.name = name
+        self.medians: dict[str, float] = {}
 
     def __call__(
         self, contenders: Mapping[str, Loop], *, per: int = 1, wanted: Mapping[str, float] | None = None
@@ -111,7 +112,13 @@ class Comparison:
         self.benchmark.extra_info.update({f"{name} ns": round(value, 2) for name, value in medians.items()})
         self.benchmark.pedantic(contenders[ours], args=(turns[ours],), rounds=min(rounds, 5))
         ROWS.append(Row(self.name, medians, wanted or {}, beyond or {}))
+        self.medians = medians
         return medians
+
+    def again(self, one: str, other: str, *, wanted: float) -> None:
+        """Set two of the contenders that were just timed beside each other, the first of them ours."""
+        both = {name: self.medians[name] for name in (one, other)}
+        ROWS.append(Row(self.name, both, {other: wanted}, {}))
 
 
 def _timed(run: Loop) -> Timed:

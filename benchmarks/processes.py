@@ -1,6 +1,6 @@
-"""Two processes that take part in a benchmark, each kept to its own CPUs where the system can do that.
+"""Processes that take part in a benchmark, each kept to its own CPUs where the system can do that.
 
-All contenders run in the same two, in turn, so that none has a warmer process or a better CPU than another.
+All contenders run in the same ones, in turn, so that none has a warmer process or a better CPU than another.
 A process calls functions that stand at the top of a module, and answers with what they return.
 """
 
@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import socket
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -80,16 +80,29 @@ def together(
 ) -> tuple[Any, Any]:
     """Have the second process call its function once the first one's is ready; what both returned.
 
-    A call is a function and its arguments. Where one fails, both processes begin again: the other one
-    waits for it in vain.
+    A call is a function and its arguments.
     """
+    one, other = gather([(first, its_call)], (second, other_call))
+    return one, other
+
+
+def gather(
+    first: Sequence[tuple[Process, tuple[Any, ...]]], last: tuple[Process, tuple[Any, ...]]
+) -> list[Any]:
+    """Have the last process call its function once those of all the others are ready; what each returned.
+
+    Where one fails, all processes begin again: the others wait for it in vain.
+    """
+    processes = [process for process, _ in [*first, last]]
     try:
-        first.start(*its_call)
-        first.wait_ready()
-        second.start(*other_call)
+        for process, call in first:
+            process.start(*call)
+        for process, _ in first:
+            process.wait_ready()
+        last[0].start(*last[1])
         results: dict[Process, Any] = {}
-        while len(results) < 2:
-            waiting = {each.pipe: each for each in (first, second) if each not in results}
+        while len(results) < len(processes):
+            waiting = {each.pipe: each for each in processes if each not in results}
             answered = wait(waiting, TIMEOUT_S)
             if not answered:
                 raise TimeoutError(f"a benchmark process did not answer within {TIMEOUT_S:g} s")
@@ -97,10 +110,10 @@ def together(
                 each = waiting[pipe]  # type: ignore[index]
                 results[each] = each.result()
     except BaseException:
-        first.restart()
-        second.restart()
+        for process in processes:
+            process.restart()
         raise
-    return results[first], results[second]
+    return [results[process] for process in processes]
 
 
 @contextlib.contextmanager

@@ -7,20 +7,23 @@ every message, and compares what comes back.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
 
 import limits
+from fan_out import join
 from processes import Process, Ready, accept, connect, together
 
 from mycelium_fast import MyceliumClient, SocketTransport, UnixTransport
-from mycelium_fast.example_messages import TradeTick
+from mycelium_fast.example_messages import SCHEMA_DIGEST, TradeTick
 
 #: Round trips in one sample; as many come before the first one and do not count.
 TRIPS = 50
 FRAME = TradeTick(price=101_500, size=2_500).to_frame()
+#: With a bridge in between nobody sees the other one leave: this comes last.
+END = TradeTick(price=2**64 - 1, size=0)
 
 
 class Trips:
@@ -57,23 +60,33 @@ class Trips:
 
 def ask_ours(_ready: Ready, path: str, samples: int, profile: str) -> list[float]:
     with UnixTransport(path, handshake=False, profile=profile) as transport:
-        publisher = transport.publisher(TradeTick)
-        subscriber = transport.subscriber(TradeTick)
-
-        def trips(count: int) -> None:
-            for number in range(count):
-                publisher.publish(TradeTick(price=number, size=2_500))
-                if subscriber.recv().price != number:
-                    raise RuntimeError("another message came back")
-
-        return _sampled(trips, samples)
+        return _ask(transport, samples)
 
 
 def answer_ours(ready: Ready, path: str, profile: str) -> None:
     with SocketTransport(accept(ready, path), handshake=False, profile=profile) as transport:
-        publisher = transport.publisher(TradeTick)
-        for tick in transport.subscriber(TradeTick):
-            publisher.publish(tick)
+        _answer(transport, transport.subscriber(TradeTick))
+
+
+def ask_ours_bridged(_ready: Ready, path: str, samples: int, profile: str) -> list[float]:
+    with UnixTransport(path, SCHEMA_DIGEST, profile=profile, echo=False) as transport:
+        times = _ask(transport, samples)
+        transport.publisher(TradeTick).publish(END)
+        return times
+
+
+def answer_ours_bridged(ready: Ready, path: str, profile: str) -> None:
+    with UnixTransport(path, SCHEMA_DIGEST, profile=profile, echo=False) as transport:
+        subscriber = transport.subscriber(TradeTick)
+        ready()
+        _answer(transport, subscriber)
+
+
+def answer_ours_relayed(ready: Ready, path: str, profile: str) -> None:
+    with UnixTransport(path, handshake=False, profile=profile) as transport:
+        subscriber = transport.subscriber(TradeTick)
+        ready()
+        _answer(transport, subscriber)
 
 
 def ask_in_c(_ready: Ready, path: str, samples: int, library: Path) -> list[float]:
@@ -83,7 +96,48 @@ def ask_in_c(_ready: Ready, path: str, samples: int, library: Path) -> list[floa
 
 def answer_in_c(ready: Ready, path: str, library: Path) -> None:
     with accept(ready, path) as sock:
-        limits.echo(library, sock)
+        limits.echo(library, sock, END.to_frame())
+
+
+def ask_in_c_bridged(_ready: Ready, path: str, samples: int, library: Path) -> list[float]:
+    with join(f"unix:{path}", [TradeTick.TYPE_ID], echo=False) as sock:
+        times = limits.ping(library, sock, FRAME, TRIPS, samples + 1)[1:]
+        sock.sendall(END.to_frame())
+        return times
+
+
+def answer_in_c_bridged(ready: Ready, path: str, library: Path) -> None:
+    with join(f"unix:{path}", [TradeTick.TYPE_ID], echo=False) as sock:
+        ready()
+        limits.echo(library, sock, END.to_frame())
+
+
+def answer_in_c_relayed(ready: Ready, path: str, library: Path) -> None:
+    with connect(path) as sock:
+        ready()
+        limits.echo(library, sock, END.to_frame())
+
+
+def _ask(transport: UnixTransport, samples: int) -> list[float]:
+    publisher = transport.publisher(TradeTick)
+    subscriber = transport.subscriber(TradeTick)
+
+    def trips(count: int) -> None:
+        for number in range(count):
+            publisher.publish(TradeTick(price=number, size=2_500))
+            if subscriber.recv().price != number:
+                raise RuntimeError("another message came back")
+
+    return _sampled(trips, samples)
+
+
+def _answer(transport: UnixTransport | SocketTransport, subscriber: Iterable[TradeTick]) -> None:
+    """Send back whatever comes, to the end of the stream or to `END`."""
+    publisher = transport.publisher(TradeTick)
+    for tick in subscriber:
+        if tick == END:
+            break
+        publisher.publish(tick)
 
 
 def ask_bare_protocol(_ready: Ready, path: str, samples: int, loop: str) -> list[float]:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bridges import CONTRACTS
+from bridges import CONTRACTS, GREETING, read_exactly
 from links import descriptors, eventually
 
 from mycelium_fast import MyceliumClient, SocketTransport, UnixTransport
-from mycelium_fast.bridge import Bridge, BridgeConfig, BridgeThread, Listener
+from mycelium_fast.bridge import Bridge, BridgeConfig, BridgeThread, Buffers, Listener
 from mycelium_fast.errors import ContractError, TransportError
 from mycelium_fast.example_messages import SCHEMA_DIGEST, TextMessage, TradeTick
 
@@ -130,6 +130,24 @@ def test_sockets_and_directories_have_the_modes_of_the_configuration(
             assert stat.S_IMODE(path.parent.parent.stat().st_mode) == directory_mode
     finally:
         os.umask(umask)
+
+
+@pytest.mark.parametrize(("read_size", "least", "most"), [(64 * 1024, 2, 100), (1024 * 1024, 1, 1)])
+def test_a_bridge_reads_as_much_at_once_as_it_is_told(read_size: int, least: int, most: int) -> None:
+    frames = tick(1).to_frame() * (100 * 1024 // 22)
+
+    async def main() -> None:
+        config = BridgeConfig(contracts=CONTRACTS, buffers=Buffers(read_size=read_size))
+        async with Bridge(config) as bridge:
+            with bridge.connect() as sock:
+                sock.settimeout(20)
+                sock.sendall(GREETING + frames)  # all of it is there when the router looks for the first time
+                assert await asyncio.to_thread(read_exactly, sock, len(frames)) == frames
+                assert bridge._control is not None
+                (routed,) = bridge._control._clients
+                assert least <= routed.stats().reads <= most
+
+    asyncio.run(main())
 
 
 def test_a_bridge_is_started_once(config: BridgeConfig) -> None:

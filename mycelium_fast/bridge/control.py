@@ -80,8 +80,8 @@ class Control:
             max_payload=config.limits.max_payload,
             max_output=config.buffers.max_output,
             stall_timeout=config.stall_timeout,
-            # read_size=config.buffers.read_size,
-            # spare_chunks=config.buffers.pool_blocks,
+            read_size=config.buffers.read_size,
+            spare_chunks=config.buffers.pool_blocks,
             use_poll=config.use_poll,
         )
         self._nursery = nursery

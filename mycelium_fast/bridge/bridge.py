@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from ..errors import TransportError
+from ..transport.addresses import Address
 from .audit import audit
 from .config import BridgeConfig, Listener
 from .control import Control
@@ -25,8 +26,6 @@ from .workers import Supervisor
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-    from .admin import Admin
 
 __all__ = ["Bridge"]
 
@@ -54,7 +53,6 @@ class Bridge:
         self._schema = Schema(None, None, {})
         self._control: Control | None = None
         self._supervisor: Supervisor | None = None
-        self._admin: Admin | None = None
         self._stack = contextlib.AsyncExitStack()
         self._closing = asyncio.Lock()
         self._started, self._started_at = 0.0, 0.0
@@ -104,7 +102,7 @@ class Bridge:
             if config.admin is not None:
                 from .admin import Admin
 
-                admin = self._admin = Admin(config.admin, self.snapshot, asyncio.get_running_loop())
+                admin = Admin(config.admin, self.snapshot, asyncio.get_running_loop())
                 admin.start()
                 undo.callback(admin.stop)
                 host, port = admin.address
@@ -152,8 +150,8 @@ class Bridge:
         await supervisor.reload(config.workers)
 
     def connect(self) -> socket.socket:
-        """A connection from within this program: the client's end of a socket pair, for `SocketTransport` or
-        `MyceliumClient.connect()`; the handshake is still to come."""
+        """A connection from within this program: the client's end of a socket pair, for `SocketTransport`.
+        The handshake is still to come."""
         control, _ = self._running()
         if control.closing:
             raise TransportError("the bridge stops")
@@ -211,20 +209,17 @@ class Bridge:
             sock, identity = listen_unix(path, mode=listener.mode, directory_mode=listener.directory_mode)
             undo.callback(remove_unix, path, identity)
             undo.callback(sock.close)
-            self.addresses.append(f"unix:{path}")
+            self.addresses.append(str(Address("unix", path=path)))
             return [(sock, listener.name)]
         if listener.tcp is None:
             raise TransportError(
                 f"the listener {listener.name!r} has neither unix nor tcp: give it one of them"
             )
-        scheme = "tcp" if listener.tls is None else "tls"
         opened = []
         for sock in listen_tcp(*listener.tcp):
             undo.callback(sock.close)
             host, port = sock.getsockname()[:2]
-            self.addresses.append(
-                f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-            )
+            self.addresses.append(str(Address("tls" if listener.tls else "tcp", host=host, port=port)))
             opened.append((sock, listener.name))
         return opened
 

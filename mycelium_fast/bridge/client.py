@@ -88,9 +88,8 @@ class Client:
         self._pings = 0
 
     def begin(self, routed: RoutedConnection) -> None:
-        """The router has the connection, but does nothing with it before what is asked of it now."""
+        """The router has the connection, with its grant."""
         self.routed = routed
-        self._obey_grant()
         if self.grant is NOTHING:
             timeout = self._control.config.limits.handshake_timeout
             self._timer = asyncio.get_running_loop().call_later(timeout, self._unnamed, timeout)

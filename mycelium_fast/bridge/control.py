@@ -370,13 +370,20 @@ class Control:
             await self._turn_away(sock, connection, number, identity, RejectCode.LIMIT, why)
             return False
         try:
-            with self.router:
-                routed = self.router.add(sock, number, 0)
-                self._clients[routed] = client
-                client.begin(routed)
+            routed = self.router.add(
+                sock,
+                number,
+                0,
+                publish=client.grant.publish,
+                receive=client.grant.receive,
+                frames_per_s=client.grant.max_frames_per_s,
+                bytes_per_s=client.grant.max_bytes_per_s,
+            )
         except (OSError, MemoryError):  # no descriptor left, say
             self._uncount(client)
             raise
+        self._clients[routed] = client
+        client.begin(routed)
         if identity.worker and self._nursery is not None:
             self._nursery.connected(identity.worker)
         audit(

@@ -493,6 +493,24 @@ def test_the_last_error_says_what_was_wrong_and_a_hook_hears_of_each_run() -> No
     assert reported == [BadFrames(1200, 3, queue.last_decode_error)]
 
 
+@pytest.mark.parametrize("before", [0, 1, 5])
+def test_the_offset_of_the_last_error_counts_in_its_payload(before: int) -> None:
+    reported: list[BadFrames] = []
+    queue = queue_of(TextMessage, on_bad_frame=reported.append)
+    good = TextMessage(sender="a", content="b", timestamp=1).to_frame()
+    bad = bytearray(good)
+    bad[6 + 48] = 0xFF  # the text of `content` begins there
+    unruly = bytearray(good)
+    unruly[6:8] = bytes(2)  # no sender
+    for frame, error, offset in ((bad, DecodeError, 48), (unruly, ValidationError, 0)):
+        (run,) = runs_of(good * before + bytes(frame) + good)
+        queue.offer(run, 0, False)
+        assert type(queue.last_decode_error) is error
+        assert queue.last_decode_error.offset == offset
+        assert reported.pop() == BadFrames(1001, 1, queue.last_decode_error)
+        assert len(queue.take_all()) == before + 1
+
+
 def test_a_hook_that_fails_is_logged_and_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     def fail(bad: BadFrames) -> None:
         raise RuntimeError("of the hook")

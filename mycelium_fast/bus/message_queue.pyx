@@ -61,7 +61,7 @@ class BadFrames(NamedTuple):
     Attributes:
         type_id: of the frames.
         count: how many there were.
-        error: what was wrong with the last one; None where the type is not known.
+        error: what was wrong with the last one, its offset in the payload; None where the type is not known.
     """
 
     type_id: int
@@ -79,6 +79,17 @@ def report_bad_frames(hook, int type_id, Py_ssize_t count, error):
             hook(BadFrames(type_id, count, error))
         except Exception:
             _log.exception("the hook on_bad_frame failed")
+
+
+cdef object _alone(object cls, Run run, object error, bint validate):
+    """What is wrong with a frame of a run, with the offset in its payload: that in the run tells nobody anything."""
+    cdef Py_ssize_t step = HEADER_SIZE + run.length
+    cdef Py_ssize_t start = (error.offset or 0) // step * step
+    try:
+        cls.from_bytes(memoryview(run)[start + HEADER_SIZE:start + step], validate=validate)
+    except (DecodeError, ValidationError) as found:
+        return found
+    return error
 
 
 cdef class MessageQueue(Sink):
@@ -348,7 +359,7 @@ cdef class MessageQueue(Sink):
 
     cdef int _bad(self, Run run, list errors) except -1:
         self.decode_errors += len(errors)
-        self.last_decode_error = errors[len(errors) - 1]
+        self.last_decode_error = _alone(self._class_of[run.type_id], run, errors[len(errors) - 1], self.validate)
         if (errors[0].offset or 0) < HEADER_SIZE + run.length:
             self._context = None  # that of the first frame, which is a bad one
         report_bad_frames(self.on_bad_frame, run.type_id, len(errors), self.last_decode_error)

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -270,6 +271,10 @@ def test_the_commands_around_the_bridge_run(tmp_path: Path) -> None:
                     with contextlib.suppress(queue.Empty):
                         signal = signals.recv(0.5)
                 assert 101_500 in signal.to_dict().values()
-                client.publisher(TradeTick).publish(TradeTick(101_500, 2_500))
-                seen = json.loads(line(watching))
+                with ThreadPoolExecutor(1) as pool:
+                    shown = pool.submit(line, watching)
+                    while not shown.done():  # until the tap listens
+                        client.publisher(TradeTick).publish(TradeTick(101_500, 2_500))
+                        wait([shown], 0.5)
+                    seen = json.loads(shown.result())
                 assert (seen["type"], seen["fields"]) == ("TradeTick", {"price": 101_500, "size": 2_500})

@@ -29,7 +29,21 @@ messages:
       price: {type: "u64", description: "Price", validation: [{monotonic: true}]}
 """
 WARNING = "contracts.yaml:7:"
-OUTPUTS = {"--cython-out": "m.pyx", "--stub-out": "m.pyi", "--python-out": "m.py", "--test-out": "test_m.py"}
+OUTPUTS = {
+    "--cython-out": "m.pyx",
+    "--stub-out": "m.pyi",
+    "--python-out": "m.py",
+    "--rust-out": "m.rs",
+    "--c-out": "m.h",
+    "--ocaml-out": "m.ml",
+    "--test-out": "test_m.py",
+}
+TEMPLATE = """\
+{{ header("-- ") }}
+{% for item in layouts %}
+{{ item.message.name }} {{ item.message.type_id }} {{ item.size }}
+{% endfor %}
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +70,55 @@ def test_codegen_writes_any_number_of_languages_at_once_and_says_so(directory: P
     for name in OUTPUTS.values():
         first = (directory / name).read_text().splitlines()[0]
         assert "Generated from contracts.yaml by mycelium-fast" in first
+
+
+def test_codegen_renders_a_template_of_ones_own(directory: Path) -> None:
+    (directory / "m.txt.j2").write_text(TEMPLATE)
+    result = mycelium(
+        "codegen", "contracts.yaml", "--template", "m.txt.j2", "out/m.txt", "--stub-out", "m.pyi"
+    )
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "wrote m.pyi\nwrote out/m.txt\n"
+    first, second, rest = (directory / "out" / "m.txt").read_text().split("\n", 2)
+    assert first == "-- Generated from contracts.yaml by mycelium-fast, do not edit."
+    assert second.startswith("-- sha256 ")
+    assert rest == "Tick 1200 8\n"
+    assert mycelium("check", "contracts.yaml", "out/m.txt", "--template", "m.txt.j2").exit_code == 0
+    (directory / "m.txt.j2").write_text(TEMPLATE + "more\n")
+    result = mycelium("check", "contracts.yaml", "out/m.txt", "--template", "m.txt.j2")
+    assert result.exit_code == 1
+    assert "out/m.txt:4: ends where 'more' is expected" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "said"),
+    [
+        ("{{ layouts", "m.j2:1:", "expected"),
+        ("\n{% for x in layouts %}", "m.j2:2:", "endfor"),
+        ("{{ nonsense }}", "m.j2:1:", "'nonsense' is undefined"),
+        ("\n{{ layouts[0].nonsense }}", "m.j2:2:", "no attribute 'nonsense'"),
+        ("{{ digest | nonsense }}", "m.j2:1:", "nonsense"),
+        ("{{ 1 / 0 }}", "m.j2:1:", "division by zero"),
+        ("{{ layouts[0].message.fields | rust.type }}", "m.j2:1:", ""),
+    ],
+)
+def test_a_fault_in_a_template_is_told_with_its_line(
+    directory: Path, text: str, place: str, said: str
+) -> None:
+    (directory / "m.j2").write_text(text)
+    result = mycelium("codegen", "contracts.yaml", "--template", "m.j2", "m.txt")
+    assert result.exit_code == 1
+    assert f"error: {place}" in result.stderr
+    assert said in result.stderr
+    assert not (directory / "m.txt").exists()
+
+
+def test_a_template_that_is_not_there_is_told(directory: Path) -> None:
+    result = mycelium("codegen", "contracts.yaml", "--template", "m.j2", "m.txt")
+    assert result.exit_code == 1
+    assert "the template m.j2 cannot be read: No such file or directory" in result.stderr
+    (directory / "m.j2").write_bytes(b"\xff")
+    assert "is not UTF-8" in mycelium("codegen", "contracts.yaml", "--template", "m.j2", "m.txt").stderr
 
 
 def test_the_generated_test_file_passes_for_the_generated_module(directory: Path) -> None:
@@ -159,7 +222,7 @@ def test_the_alias_is_the_same_command(directory: Path) -> None:
         (["codegen", "a.yaml", "--contracts", "b.yaml"], "given twice"),
         (
             ["codegen", "contracts.yaml"],
-            "give one or more of --cython-out, --stub-out, --python-out, --test-out",
+            "give one or more of --cython-out, --stub-out, --python-out, --rust-out",
         ),
         (["codegen", "contracts.yaml", "--python-out", "x", "--stub-out", "x"], "Two outputs are to go to x"),
         (["codegen", "contracts.yaml", "--python-out", "-", "--stub-out", "-"], "to go to standard output"),
@@ -286,7 +349,7 @@ def test_check_accepts_what_codegen_and_build_made(directory: Path) -> None:
     mycelium("build", "contracts.yaml", "--module", "m")
     result = mycelium("check", "contracts.yaml", *OUTPUTS.values(), f"m{SUFFIX}")
     assert result.exit_code == 0, result.output
-    assert result.stdout == "5 files up to date with contracts.yaml\n"
+    assert result.stdout == "8 files up to date with contracts.yaml\n"
     assert result.stderr == ""
 
 

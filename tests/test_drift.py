@@ -10,7 +10,7 @@ import pytest
 
 from mycelium_fast import contracts
 from mycelium_fast.codegen.drift import check
-from mycelium_fast.codegen.render import Language, render
+from mycelium_fast.codegen.render import Language, render, render_template
 from mycelium_fast.contracts import Contracts
 
 FILES: dict[str, Language] = {
@@ -18,6 +18,9 @@ FILES: dict[str, Language] = {
     "messages.pyi": "stub",
     "messages.pyx": "cython",
     "test_messages.py": "test",
+    "messages.rs": "rust",
+    "messages.h": "c",
+    "messages.ml": "ocaml",
 }
 
 
@@ -129,6 +132,21 @@ def test_a_compiled_module_is_checked_by_the_digest_that_it_carries(market: Cont
     (drift,) = check(market, [other])
     assert market.digest.hex() in drift.reason
     assert "mycelium build" in drift.reason
+
+
+def test_a_template_of_ones_own_is_for_files_of_its_kind(market: Contracts, tmp_path: Path) -> None:
+    template = tmp_path / "messages.jl.j2"
+    template.write_text(
+        '{{ header("# ") }}\n{% for item in layouts %}\n{{ item.message.name }}\n{% endfor %}\n'
+    )
+    path = tmp_path / "messages.jl"
+    path.write_text(render_template(market, template))
+    assert check(market, [path], [template]) == []
+    (drift,) = check(market, [path])
+    assert "is of no kind that is known here" in drift.reason
+    path.write_text(path.read_text() + "more\n")
+    (drift,) = check(market, [path, write(tmp_path, "messages.rs", market)], [template])
+    assert "goes on with 'more'" in drift.reason
 
 
 def test_line_ends_of_another_system_are_no_drift(market: Contracts, tmp_path: Path) -> None:

@@ -19,11 +19,13 @@ import pytest
 import random_contracts
 
 from mycelium_fast import contracts
-from mycelium_fast.codegen.render import TEMPLATES, Language, literal, render
+from mycelium_fast.codegen.python_source import literal
+from mycelium_fast.codegen.render import TEMPLATES, Language, render
 from mycelium_fast.contracts import Contracts
 
 ROOT = Path(__file__).resolve().parent.parent
 LANGUAGES: tuple[Language, ...] = ("python", "stub", "test", "cython")
+OTHERS: tuple[Language, ...] = ("rust", "c", "ocaml")
 PYTHON: dict[Language, str] = {"python": "messages.py", "stub": "messages.pyi", "test": "test_messages.py"}
 
 HOSTILE = (
@@ -386,4 +388,4 @@ def test_the_generated_tests_find_faults(generated: Path, tmp_path: Path, before
 
 
 def test_every_language_has_its_template() -> None:
-    assert set(TEMPLATES) == set(LANGUAGES)
+    assert set(TEMPLATES) == {*LANGUAGES, *OTHERS}

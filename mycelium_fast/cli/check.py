@@ -13,18 +13,25 @@ __all__ = ["command"]
 @click.command()
 @click.argument("contracts", metavar="CONTRACTS")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option(
+    "--template",
+    "templates",
+    metavar="FILE",
+    multiple=True,
+    help="A template of your own: messages.jl.j2 is for every FILE that ends in .jl.",
+)
 @click.pass_context
-def command(ctx: click.Context, contracts: str, files: tuple[str, ...]) -> None:
+def command(ctx: click.Context, contracts: str, files: tuple[str, ...], templates: tuple[str, ...]) -> None:
     """See whether each generated FILE is up to date with CONTRACTS.
 
-    Python files, stubs, Cython files and compiled modules are recognised by their names and first lines.
+    Files of every language and compiled modules are recognised by their names and first lines.
     Exits with 1 if any is not, and says where. Warnings about the contracts are shown then alone: those of
     files that are up to date were shown when the files were generated.
     """
     from mycelium_fast.codegen.drift import check
 
     model = load_contracts(contracts, quiet=True)
-    drifts = check(model, files)
+    drifts = check(model, files, templates)
     if drifts:
         show_problems(contracts, model.warnings, "warning")
         for drift in drifts:

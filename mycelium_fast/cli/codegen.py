@@ -22,11 +22,22 @@ __all__ = ["command", "load_contracts"]
 @click.option("--cython-out", metavar="FILE", help="A Cython module (.pyx); `mycelium build` compiles it.")
 @click.option("--stub-out", metavar="FILE", help="A type stub (.pyi) for any of the Python modules.")
 @click.option("--python-out", metavar="FILE", help="A module of plain Python that needs no compiler.")
+@click.option("--rust-out", metavar="FILE", help="A Rust module that needs the standard library alone.")
+@click.option("--c-out", metavar="FILE", help="A header for C11 and C++17 that needs nothing else.")
+@click.option("--ocaml-out", metavar="FILE", help="An OCaml module that needs the standard library alone.")
 @click.option("--test-out", metavar="FILE", help="A pytest file that round-trips every message.")
 @click.option(
     "--module",
     metavar="NAME",
     help="The module that the pytest file imports; default: the stem of --python-out or --cython-out.",
+)
+@click.option(
+    "--template",
+    "templates",
+    metavar="TEMPLATE FILE",
+    nargs=2,
+    multiple=True,
+    help="A template of your own, and the file to make with it: any language.",
 )
 @click.option("--force", is_flag=True, help="Overwrite files that were not generated, too.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors alone: no warnings, no names of files.")
@@ -36,7 +47,11 @@ def command(
     cython_out: str | None,
     stub_out: str | None,
     python_out: str | None,
+    rust_out: str | None,
+    c_out: str | None,
+    ocaml_out: str | None,
     test_out: str | None,
+    templates: tuple[tuple[str, str], ...],
     module: str | None,
     force: bool,
     quiet: bool,
@@ -46,7 +61,7 @@ def command(
     A file name of - is standard output. Files appear whole or not at all, and one that is up to date
     already is left alone. A file that was not generated is overwritten with --force alone.
     """
-    from mycelium_fast.codegen.render import Language, render
+    from mycelium_fast.codegen.render import Language, render, render_template
 
     file = _one(contracts_file, contracts)
     if module is None and (named := python_out or cython_out) and named != "-":
@@ -55,14 +70,18 @@ def command(
         ("cython", cython_out),
         ("stub", stub_out),
         ("python", python_out),
+        ("rust", rust_out),
+        ("c", c_out),
+        ("ocaml", ocaml_out),
         ("test", test_out),
     ]
     outputs = [(language, output) for language, output in wanted if output is not None]
-    if not outputs:
+    names = [output for _, output in outputs] + [output for _, output in templates]
+    if not names:
         raise click.UsageError(
-            "Nothing to generate: give one or more of --cython-out, --stub-out, --python-out, --test-out."
+            "Nothing to generate: give one or more of --cython-out, --stub-out, --python-out, --rust-out, "
+            "--c-out, --ocaml-out, --test-out, --template."
         )
-    names = [output for _, output in outputs]
     _see_that_each_is_its_own(names, file)
     model = load_contracts(file, quiet=quiet)
     try:
@@ -70,6 +89,7 @@ def command(
         rendered = [(output, render(model, language, module=module)) for language, output in outputs]
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    rendered += [(output, render_template(model, template)) for template, output in templates]
     if not force:
         for name in names:
             _see_that_it_may_go(name)

@@ -10,6 +10,10 @@
 #include "Python.h"
 #include "wire.h"
 
+#if !MYC_LITTLE_ENDIAN
+#error "mycelium-fast keeps frames in memory as they are on the wire, which is little-endian"
+#endif
+
 #define MYC_ABI 1
 
 /* What a field, or an element of an array, is. Whole numbers of up to 64 bits come first, then the other

@@ -7,8 +7,10 @@
  *     Vec<T>   | count u16 | zeros up to the first element | count elements | zeros up to the field's size |
  *
  * Every function takes pointers to memory whose size its caller has checked already. Loads go through
- * memcpy: nothing on the wire is aligned. Structural checks write zeros over padding and unused capacity
- * when `canonical` is set, and never write otherwise.
+ * memcpy, or byte by byte where the host is not little-endian: nothing on the wire is aligned. Structural checks
+ * write zeros over padding and unused capacity when `canonical` is set, and never write otherwise.
+ *
+ * Generated C headers hold this file's text: it is C11 and C++17, and right on hosts of either byte order.
  */
 #ifndef MYCELIUM_WIRE_H
 #define MYCELIUM_WIRE_H
@@ -17,25 +19,67 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "mycelium-fast keeps frames in memory as they are on the wire, which is little-endian"
+/* MYC_BYTEWISE has bytes put together one by one on a little-endian host, too: for tests. */
+#if defined(MYC_BYTEWISE)
+#define MYC_LITTLE_ENDIAN 0
+#elif defined(__BYTE_ORDER__) && defined(__ORDER_LITTLE_ENDIAN__)
+#define MYC_LITTLE_ENDIAN (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+#elif defined(_WIN32)
+#define MYC_LITTLE_ENDIAN 1
+#else
+#define MYC_LITTLE_ENDIAN 0
 #endif
 
 #define MYC_HEADER_SIZE 6
 #define MYC_COUNT_HEADER 8
 
+#if MYC_LITTLE_ENDIAN
 static inline uint16_t myc_load_u16(const uint8_t *p) { uint16_t v; memcpy(&v, p, sizeof v); return v; }
 static inline uint32_t myc_load_u32(const uint8_t *p) { uint32_t v; memcpy(&v, p, sizeof v); return v; }
 static inline uint64_t myc_load_u64(const uint8_t *p) { uint64_t v; memcpy(&v, p, sizeof v); return v; }
-static inline int16_t myc_load_i16(const uint8_t *p) { int16_t v; memcpy(&v, p, sizeof v); return v; }
-static inline int32_t myc_load_i32(const uint8_t *p) { int32_t v; memcpy(&v, p, sizeof v); return v; }
-static inline int64_t myc_load_i64(const uint8_t *p) { int64_t v; memcpy(&v, p, sizeof v); return v; }
 static inline float myc_load_f32(const uint8_t *p) { float v; memcpy(&v, p, sizeof v); return v; }
 static inline double myc_load_f64(const uint8_t *p) { double v; memcpy(&v, p, sizeof v); return v; }
+static inline void myc_store_u16(uint8_t *p, uint16_t v) { memcpy(p, &v, sizeof v); }
+static inline void myc_store_u32(uint8_t *p, uint32_t v) { memcpy(p, &v, sizeof v); }
+static inline void myc_store_u64(uint8_t *p, uint64_t v) { memcpy(p, &v, sizeof v); }
+#else
+static inline uint16_t myc_load_u16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
+static inline uint32_t myc_load_u32(const uint8_t *p) {
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+static inline uint64_t myc_load_u64(const uint8_t *p) {
+    return (uint64_t)myc_load_u32(p) | (uint64_t)myc_load_u32(p + 4) << 32;
+}
+static inline float myc_load_f32(const uint8_t *p) {
+    uint32_t b = myc_load_u32(p);
+    float v;
+    memcpy(&v, &b, 4);
+    return v;
+}
+static inline double myc_load_f64(const uint8_t *p) {
+    uint64_t b = myc_load_u64(p);
+    double v;
+    memcpy(&v, &b, 8);
+    return v;
+}
+static inline void myc_store_u16(uint8_t *p, uint16_t v) {
+    p[0] = (uint8_t)(v & 0xFF);
+    p[1] = (uint8_t)(v >> 8);
+}
+static inline void myc_store_u32(uint8_t *p, uint32_t v) {
+    for (unsigned i = 0; i < 4; i++) p[i] = (uint8_t)(v >> (8 * i) & 0xFF);
+}
+static inline void myc_store_u64(uint8_t *p, uint64_t v) {
+    for (unsigned i = 0; i < 8; i++) p[i] = (uint8_t)(v >> (8 * i) & 0xFF);
+}
+#endif
+static inline int16_t myc_load_i16(const uint8_t *p) { return (int16_t)myc_load_u16(p); }
+static inline int32_t myc_load_i32(const uint8_t *p) { return (int32_t)myc_load_u32(p); }
+static inline int64_t myc_load_i64(const uint8_t *p) { return (int64_t)myc_load_u64(p); }
 
 static inline void myc_store_header(uint8_t *p, uint16_t type_id, uint32_t length) {
-    memcpy(p, &type_id, 2);
-    memcpy(p + 2, &length, 4);
+    myc_store_u16(p, type_id);
+    myc_store_u32(p + 2, length);
 }
 
 /* How many bytes from the start are complete frames of this type id and length, back to back. */
@@ -125,6 +169,11 @@ static inline int myc_check_bools(const uint8_t *payload, uint32_t offset, uint3
 #else
 #define MYC_NOINLINE
 #endif
+#if defined(__GNUC__) && !defined(__clang__) /* inlined, it warns of moves that the size has ruled out */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wstringop-overflow"
+#pragma GCC diagnostic ignored "-Warray-bounds"
+#endif
 MYC_NOINLINE static void myc_zero_long(uint8_t *p, size_t size) { memset(p, 0, size); }
 MYC_NOINLINE static void myc_copy_long(uint8_t *to, const uint8_t *from, size_t size) { memcpy(to, from, size); }
 
@@ -158,6 +207,10 @@ static inline void myc_copy(uint8_t *to, const uint8_t *from, size_t size) {
         for (; size > 0; size--) *to++ = *from++;
     }
 }
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 /* What String and Vec share: zeros around the `used` bytes. */
 static inline void myc_zero_unused(uint8_t *start, uint32_t contents, size_t used, uint32_t size) {

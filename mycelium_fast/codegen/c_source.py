@@ -6,7 +6,8 @@ The constants and the helpers that the expressions call are in `codec/message.h`
 from __future__ import annotations
 
 import math
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from ..contracts.layout import FieldLayout, MessageLayout
 from ..contracts.model import Message, Rule
@@ -144,9 +145,19 @@ def _c_double(value: float) -> str:
     return "NAN" if math.isnan(value) else float(value).hex()
 
 
+def c_string(value: str) -> str:
+    """A C (and Cython char pointer) literal of the text's UTF-8; octal escapes cannot run on as hex do."""
+    parts = []
+    for byte in value.encode("utf-8", "surrogatepass"):
+        plain = 0x20 <= byte < 0x7F and byte not in b'"\\?'
+        parts.append(chr(byte) if plain else f"\\{byte:03o}")
+    return '"' + "".join(parts) + '"'
+
+
 #: Under these names the templates have them.
-FILTERS: Final = {
+FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "broken": broken,
+    "c_string": c_string,
     "class_docstring": class_docstring,
     "element_kind": element_kind,
     "has_check": has_check,

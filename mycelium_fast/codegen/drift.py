@@ -7,24 +7,32 @@ the digest that it carries. Nothing is imported, compiled or changed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Final
 
 from ..contracts.model import Contracts
-from .render import Language, render
+from .render import Language, render, render_template
 
 __all__ = ["Drift", "check", "is_generated"]
 
 _HEADER: Final = re.compile(
-    r"# Generated from .* by mycelium-fast, do not edit\.\r?\n# sha256 (?P<digest>[0-9a-f]{64})\r?\n"
+    r"\W{1,9}Generated from .* by mycelium-fast, do not edit\.[^\w\n]*\n"
+    r"\W{1,9}sha256 (?P<digest>[0-9a-f]{64})[^\w\n]*\n"
 )
 #: What generated files of any version and language begin with.
 _FIRST_LINE: Final = re.compile(rb"\W{1,9}Generated from .* by mycelium-fast, do not edit")
 _TEST_MODULE: Final = re.compile(r'^MODULE = "(?P<module>[\w.]+)"$', re.MULTILINE)
 _COMPILED: Final = (".so", ".pyd", ".dylib")
+_SUFFIXES: Final[dict[str, Language]] = {
+    ".pyi": "stub",
+    ".pyx": "cython",
+    ".rs": "rust",
+    ".h": "c",
+    ".ml": "ocaml",
+}
 _REGENERATE: Final = "generate it again from the contracts file"
 #: Characters of a line that are shown.
 _SHOWN: Final = 100
@@ -48,19 +56,26 @@ class Drift:
         return f"{self.path}:{self.line}: {self.reason}" if self.line else f"{self.path}: {self.reason}"
 
 
-def check(contracts: Contracts, paths: Iterable[str | PathLike[str]]) -> list[Drift]:
+def check(
+    contracts: Contracts,
+    paths: Iterable[str | PathLike[str]],
+    templates: Iterable[str | PathLike[str]] = (),
+) -> list[Drift]:
     """Compare generated files with what the contracts give.
 
     Args:
         contracts: the model of the contracts file.
-        paths: generated files: `.py` (plain Python or the pytest file), `.pyi`, `.pyx`, or a compiled module.
+        paths: generated files: `.py` (plain Python or the pytest file), `.pyi`, `.pyx`, `.rs`, `.h`, `.ml`,
+            or a compiled module.
+        templates: of your own: `messages.jl.j2` is the one of files that end in `.jl`.
 
     Returns:
         The files that differ, in the order given; empty if all is well.
 
     Raises:
-        BuildError: what rendering needs is not installed.
+        BuildError: what rendering needs is not installed, or a template of yours is wrong.
     """
+    by_suffix = {Path(fspath(each).removesuffix(".j2")).suffix: fspath(each) for each in templates}
     drifts = []
     for each in paths:
         path = fspath(each)
@@ -69,8 +84,10 @@ def check(contracts: Contracts, paths: Iterable[str | PathLike[str]]) -> list[Dr
         except OSError as error:
             drift: Drift | None = Drift(path, 0, f"cannot be read: {error.strerror or error}")
         else:
-            look = _check_compiled if path.endswith(_COMPILED) else _check_source
-            drift = look(contracts, path, data)
+            if path.endswith(_COMPILED):
+                drift = _check_compiled(contracts, path, data)
+            else:
+                drift = _check_source(contracts, path, data, by_suffix)
         if drift is not None:
             drifts.append(drift)
     return drifts
@@ -91,7 +108,7 @@ def _check_compiled(contracts: Contracts, path: str, data: bytes) -> Drift | Non
     return Drift(path, 0, reason)
 
 
-def _check_source(contracts: Contracts, path: str, data: bytes) -> Drift | None:
+def _check_source(contracts: Contracts, path: str, data: bytes, templates: Mapping[str, str]) -> Drift | None:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -106,24 +123,25 @@ def _check_source(contracts: Contracts, path: str, data: bytes) -> Drift | None:
             f"{contracts.digest.hex()}: {_REGENERATE}"
         )
         return Drift(path, 2, reason)
-    language, module = _language(path, text)
-    if language is None:
-        return Drift(path, 0, "is of no kind that is known here: .py, .pyi, .pyx or a compiled module")
-    expected = render(contracts, language, module=module)
+    suffix = Path(path).suffix
+    if suffix in templates:
+        expected = render_template(contracts, templates[suffix])
+    else:
+        language, module = _language(suffix, text)
+        if language is None:
+            known = ", ".join((".py", *_SUFFIXES))
+            reason = f"is of no kind that is known here ({known}, a compiled module); name its template"
+            return Drift(path, 0, reason)
+        expected = render(contracts, language, module=module)
     # Line ends are the version control's business: it may check a file out with others.
     found = text.replace("\r\n", "\n")
     return None if found == expected else _first_difference(path, expected.split("\n"), found.split("\n"))
 
 
-def _language(path: str, text: str) -> tuple[Language | None, str | None]:
+def _language(suffix: str, text: str) -> tuple[Language | None, str | None]:
     """What a generated file is, and for a pytest file the module that it imports."""
-    suffix = Path(path).suffix
-    if suffix == ".pyi":
-        return "stub", None
-    if suffix == ".pyx":
-        return "cython", None
     if suffix != ".py":
-        return None, None
+        return _SUFFIXES.get(suffix), None
     test = _TEST_MODULE.search(text)
     return ("test", test["module"]) if test else ("python", None)
 

@@ -9,26 +9,26 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import re
-import textwrap
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Mapping
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .._version import __version__
 from ..contracts.layout import HEADER_SIZE, MessageLayout, layout
-from ..contracts.model import Contracts, Field, Message, Rule
+from ..contracts.model import Contracts, Message
 from ..contracts.types import SCALARS, U256, Array, Bytes, Scalar, String, Vec
 from ..errors import BuildError
-from . import c_source, stub_source
+from . import c_source, header_source, names, ocaml_source, python_source, rust_source, stub_source
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["TEMPLATES", "Language", "literal", "render", "template_dir"]
+__all__ = ["TEMPLATES", "Language", "render", "render_template", "template_dir"]
 
-Language = Literal["cython", "stub", "python", "test"]
+Language = Literal["cython", "stub", "python", "test", "rust", "c", "ocaml"]
 
 #: The template of every language, and what a generated file of it is called for people.
 TEMPLATES: Final[dict[Language, str]] = {
@@ -36,11 +36,17 @@ TEMPLATES: Final[dict[Language, str]] = {
     "stub": "messages.pyi.j2",
     "python": "messages.py.j2",
     "test": "test_messages.py.j2",
+    "rust": "messages.rs.j2",
+    "c": "messages.h.j2",
+    "ocaml": "messages.ml.j2",
 }
 
+_LANGUAGE_FILTERS: Final[dict[str, Mapping[str, Callable[..., Any]]]] = {
+    "rust": rust_source.FILTERS,
+    "c": header_source.FILTERS,
+    "ocaml": ocaml_source.FILTERS,
+}
 _MODULE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
-#: Columns of generated code, which is laid out as `ruff format` would with this setting.
-LINE_LENGTH: Final = 110
 
 
 def render(
@@ -54,14 +60,14 @@ def render(
 
     Args:
         contracts: the model, as `mycelium_fast.contracts.load` gives it.
-        language: `"cython"`, `"stub"`, `"python"` or `"test"`.
+        language: a key of `TEMPLATES`.
         source_name: name of the contracts file to show in the first line; its base name alone is used.
             None takes that of `contracts.file`.
         module: for `"test"`, the dotted name of the module that is to be tested; None takes the stem of
             the file's name.
 
     Returns:
-        The source text, ASCII alone, with a line feed at its end.
+        The source text, with a line feed at its end. ASCII alone but for comments of Rust, C and OCaml.
 
     Raises:
         BuildError: Jinja2 or the templates are not installed.
@@ -70,18 +76,44 @@ def render(
     if language not in TEMPLATES:
         known = ", ".join(TEMPLATES)
         raise ValueError(f"language {language!r} is not known; the languages are {known}")
-    name = _base_name(contracts.file if source_name is None else source_name)
-    if module is None:
-        module = _identifier(name.rpartition(".")[0] or name)
-    elif language == "test" and not _MODULE.fullmatch(module):
+    if language == "test" and module is not None and not _MODULE.fullmatch(module):
         raise ValueError(f"module {module!r} is no dotted Python name such as 'trading.messages'")
     template = _environment().get_template(TEMPLATES[language])
-    return template.render(_context(contracts, name, module))
+    return template.render(_context(contracts, source_name, module))
 
 
-def _header(contracts: Contracts, source_name: str) -> str:
-    """The first two lines of a generated file, the first without the "# " that begins it."""
-    return f"Generated from {source_name} by mycelium-fast, do not edit.\n# sha256 {contracts.digest.hex()}"
+def render_template(contracts: Contracts, template: str | PathLike[str]) -> str:
+    """Render a contracts file with a template of your own (docs/porting.md).
+
+    Args:
+        contracts: the model, as `mycelium_fast.contracts.load` gives it.
+        template: a file of Jinja2; it may use whatever the templates of this package use.
+
+    Raises:
+        BuildError: the template cannot be read, or is wrong; says where. Or Jinja2 is not installed.
+    """
+    path = fspath(template)
+    environment = _environment()
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise BuildError(f"the template {path} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise BuildError(f"the template {path} cannot be read: it is not UTF-8") from None
+    try:
+        # Compiled under its own name, so that what goes wrong in it has a line.
+        code = environment.compile(text, filename=path)
+        compiled = environment.template_class.from_code(environment, code, environment.make_globals(None))
+        return compiled.render(_context(contracts, None, None))
+    except Exception as error:  # whatever its expressions raise
+        raise BuildError(f"{path}:{_line(error, path)}: {error or type(error).__name__}") from error
+
+
+def _line(error: Exception, path: str) -> int:
+    """The line of a template that an error comes from."""
+    places = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in places if frame.filename == path and frame.lineno]
+    return getattr(error, "lineno", None) or (lines[-1] if lines else 1)
 
 
 def template_dir() -> Path:
@@ -100,156 +132,10 @@ def template_dir() -> Path:
     )
 
 
-def literal(value: object) -> str:
-    """A Python literal of a value, ASCII alone and on one line; the only way for free text into output.
-
-    Text stands in double quotes, in single ones where that saves escapes, as `ruff format` has it.
-
-    Raises:
-        TypeError: the value is no str, bytes, bool, int, float, None, tuple, list or mapping of those.
-    """
-    if value is None or isinstance(value, (bool, int)):
-        return repr(value)
-    if isinstance(value, float):
-        return repr(value) if math.isfinite(value) else f'float("{value}")'
-    if isinstance(value, str):
-        return _quote(value)
-    if isinstance(value, bytes):
-        return "b" + _quote(value.decode("latin-1"), keep=False)
-    if isinstance(value, (tuple, list)):
-        items = [literal(item) for item in value]
-        if isinstance(value, list):
-            return f"[{', '.join(items)}]"
-        return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{literal(key)}: {literal(item)}" for key, item in value.items()) + "}"
-    raise TypeError(f"a {type(value).__name__} has no literal in generated code")
-
-
-def _quote(text: str, *, keep: bool = True) -> str:
-    escaped = "".join(_ESCAPES.get(char) or _escape(char, keep) for char in text)
-    if '"' not in escaped:
-        return f'"{escaped}"'
-    if "'" not in escaped:
-        return f"'{escaped}'"
-    # Both kinds: an escape that closes neither, so that no formatter wants to change the quotes.
-    return '"{}"'.format(escaped.replace('"', r"\x22"))
-
-
-_ESCAPES: Final = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-
-
-def _escape(char: str, keep: bool) -> str:
-    code = ord(char)
-    if 0x20 <= code < 0x7F:
-        return char
-    if code <= 0xFF:
-        return f"\\x{code:02x}"
-    assert keep  # bytes were decoded as Latin-1 and hold nothing above 0xFF
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
-
-
-def _block(value: object, indent: int, *, tuples: bool = False, prefix: int = 0) -> str:
-    """A literal with every item of a list or mapping on a line of its own, as formatters leave it alone.
-
-    Args:
-        value: as for `literal`; a tuple of two scalars stays on one line.
-        indent: columns that the line which the literal begins on is indented by.
-        tuples: write lists as tuples, those inside a mapping apart.
-        prefix: columns between the indent and the literal, where `tuples` is given; a comma follows it.
-    """
-    pad = " " * (indent + 4)
-    if isinstance(value, list) and (value or tuples):
-        parts = [_block(item, indent + 4, tuples=tuples) for item in value]
-        # The comma of a tuple of one is no sign for formatters that it is to stay on several lines.
-        fits = len(parts) == 1 and indent + prefix + len(parts[0]) + 4 <= LINE_LENGTH
-        if not parts or (tuples and fits and "\n" not in parts[0]):
-            return f"({parts[0]},)" if parts else "()"
-        opening, closing = "()" if tuples else "[]"
-        lines = [f"{pad}{part},\n" for part in parts]
-        return f"{opening}\n{''.join(lines)}{' ' * indent}{closing}"
-    if isinstance(value, Mapping) and value:
-        items = value.items()
-        lines = [f"{pad}{literal(key)}: {_block(item, indent + 4)},\n" for key, item in items]
-        return f"{{\n{''.join(lines)}{' ' * indent}}}"
-    return literal(value)
-
-
-def _rules(rules: tuple[Rule, ...]) -> list[object]:
-    """Name and limit of every rule, as `block` prints them."""
-    return [
-        [rule.name, _plain(rule.limit)]
-        if isinstance(rule.limit, Mapping | list | tuple) or len(f"{rule.name}{rule.limit}") > 60
-        else (rule.name, rule.limit)
-        for rule in rules
-    ]
-
-
-def _rule_limits(field: Field) -> dict[str, Any]:
-    """The limits of a field's rules by name; of two of one name, the one that leaves less."""
-    limits: dict[str, Any] = {}
-    for rule in field.rules:
-        tighter = max if rule.name.startswith("min") else min
-        limits[rule.name] = tighter(rule.limit, limits.get(rule.name, rule.limit))
-    return limits
-
-
-def _plain(value: object) -> object:
-    """The same data with lists for tuples."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _wrapped(value: str, indent: int, prefix: int) -> str:
-    """A literal of a text, in pieces between parentheses where a line would be too long.
-
-    Args:
-        value: the text.
-        indent: columns that the line is indented by.
-        prefix: columns between the indent and the literal; a comma follows it.
-    """
-    single = _quote(value)
-    if indent + prefix + len(single) + 1 <= LINE_LENGTH:
-        return single
-    room = LINE_LENGTH - indent - 4
-    pieces, rest = [], value
-    while rest:
-        # An escape is up to ten columns wide: find the longest piece whose literal has room.
-        length = min(len(rest), room)
-        while len(_quote(rest[:length])) > room:
-            length -= max(1, (len(_quote(rest[:length])) - room) // 10)
-        space = rest.rfind(" ", 0, length)
-        if length < len(rest) and space > length // 2:
-            length = space + 1
-        pieces.append(_quote(rest[:length]))
-        rest = rest[length:]
-    pad = " " * indent
-    return "(\n" + "".join(f"{pad}    {piece}\n" for piece in pieces) + f"{pad})"
-
-
-def _docstring(value: str, indent: int) -> str:
-    """A docstring of free text, wrapped."""
-    text = _docstring_text(value)
-    if indent + len(text) + 6 <= LINE_LENGTH:
-        return f'"""{text}"""'
-    pad = " " * indent
-    lines = textwrap.wrap(text, LINE_LENGTH - indent - 3, break_long_words=False, break_on_hyphens=False)
-    if len(lines) == 1 and indent + len(text) + 3 > LINE_LENGTH:
-        return f'"""{text}"""'  # one long word: no better on two lines
-    return '"""' + f"\n{pad}".join(lines) + f'\n{pad}"""'
-
-
-def _docstring_text(value: str) -> str:
-    """Free text for inside a docstring: white space collapsed, quotes and everything not ASCII escaped."""
-    text = " ".join(value.split())
-    return "".join(
-        "\\\\" if char == "\\" else r"\x22" if char == '"' else _escape(char, True) for char in text
-    )
-
-
-def _context(contracts: Contracts, source_name: str, module: str) -> dict[str, Any]:
+def _context(contracts: Contracts, source_name: str | None, module: str | None) -> dict[str, Any]:
     """What every template may use."""
+    name = _base_name(contracts.file if source_name is None else source_name)
+    stem = _identifier(name.rpartition(".")[0] or name)
     layouts = [layout(message) for message in contracts.messages]
     by_message: dict[str, MessageLayout] = {item.message.name: item for item in layouts}
     topics: list[tuple[str, tuple[Message, ...]]] = list(contracts.topics.items())
@@ -260,16 +146,36 @@ def _context(contracts: Contracts, source_name: str, module: str) -> dict[str, A
         "layout_of": by_message,
         # [(topic, (message, ...)), ...] in order of first appearance.
         "topics": topics,
-        # `# {{ header }}` is what a file begins with: two lines of comment, the second with the digest.
-        "header": _header(contracts, source_name),
-        "source_name": source_name,
+        # {{ header("# ") }} is what a file begins with: two lines of comment, the second with the digest.
+        "header": functools.partial(_header, contracts, name),
+        "source_name": name,
+        # Its name without the suffix, as an identifier.
+        "stem": stem,
         "digest": contracts.digest,
         "digest_hex": contracts.digest.hex(),
-        "module": module,
+        "module": stem if module is None else module,
         "version": __version__,
         "HEADER_SIZE": HEADER_SIZE,
         "SCALARS": SCALARS,
+        # The text of codec/wire.h.
+        "wire_h": _wire_h,
     }
+
+
+def _header(contracts: Contracts, source_name: str, begin: str, end: str = "") -> str:
+    """The first two lines of a generated file.
+
+    Args:
+        begin, end: what makes a line a comment.
+    """
+    if end:  # what ends a comment must not stand in it
+        source_name = re.sub(r"[^\w .,+@%-]", "_", source_name)
+    first = f"{begin}Generated from {source_name} by mycelium-fast, do not edit.{end}"
+    return f"{first}\n{begin}sha256 {contracts.digest.hex()}{end}"
+
+
+def _wire_h() -> str:
+    return Path(__file__).resolve().parent.parent.joinpath("codec", "wire.h").read_text(encoding="utf-8")
 
 
 @functools.lru_cache(maxsize=1)
@@ -290,18 +196,17 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters.update(
-        literal=literal,
-        block=_block,
-        wrapped=_wrapped,
-        rules=_rules,
-        rule_limits=_rule_limits,
-        docstring=_docstring,
-        docstring_text=_docstring_text,
-        c_string=_c_string,
-        **c_source.FILTERS,
-        **stub_source.FILTERS,
-    )
+    filters: dict[str, Callable[..., Any]] = {
+        "snake_case": names.snake_case,
+        "upper_camel": names.upper_camel,
+        "comment_lines": names.comment_lines,
+    }
+    for more in (python_source.FILTERS, c_source.FILTERS, stub_source.FILTERS):
+        filters.update(more)
+    # Of the other languages under the language's name: {{ field | rust.type }}
+    for language, own in _LANGUAGE_FILTERS.items():
+        filters.update((f"{language}.{name}", function) for name, function in own.items())
+    environment.filters.update(filters)
     # {% if field.type is vec %}
     environment.tests.update(
         scalar=lambda value: isinstance(value, Scalar),
@@ -315,15 +220,6 @@ def _environment() -> Environment:
         vec=lambda value: isinstance(value, Vec),
     )
     return environment
-
-
-def _c_string(value: str) -> str:
-    """A C (and Cython char pointer) literal of the text's UTF-8; octal escapes cannot run on as hex do."""
-    parts = []
-    for byte in value.encode("utf-8", "surrogatepass"):
-        plain = 0x20 <= byte < 0x7F and byte not in b'"\\?'
-        parts.append(chr(byte) if plain else f"\\{byte:03o}")
-    return '"' + "".join(parts) + '"'
 
 
 def _base_name(path: str) -> str:

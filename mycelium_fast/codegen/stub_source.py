@@ -8,7 +8,8 @@ classes spell built-ins with their module.
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from ..contracts.layout import MessageLayout
 from ..contracts.model import Field, Message
@@ -98,7 +99,7 @@ def _write(type_: FieldType) -> str:
 
 
 #: Under these names the template has them.
-FILTERS: Final = {
+FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "read_type": read_type,
     "receiver": receiver,
     "setter": setter,

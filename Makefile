@@ -6,7 +6,8 @@
 #   make test           the test suite              (ARGS="-k frames" passes arguments on to pytest)
 #   make test-long      the tests that take minutes
 #   make test-sanitize  the compiled parts under the address and undefined-behaviour sanitizers
-#   make lint           ruff and mypy               (make format puts right what ruff can)
+#   make lint           ruff, mypy, and whether generated files are up to date (make format puts right what ruff can)
+#   make generate       generates again what is committed of generated files
 #   make bench          the benchmarks
 #   make docs           the documentation as a site, in build/site
 #   make clean          removes all that these made
@@ -23,13 +24,15 @@ SANITIZERS ?= address,undefined
 SANITIZED_TESTS = $(addprefix tests/test_, $(addsuffix .py, golden messages frames arrays pool writer fuzz \
 	random_schemas message_queue transport negotiated arrays_from_the_wire threads_on_one_transport data_plane))
 
+GENERATED := $(addprefix examples/,rust/messages.rs c/messages.h ocaml/messages.ml julia/messages.jl)
+
 SOURCES := pyproject.toml setup.py MANIFEST.in contracts.yaml $(wildcard codegen_templates/*) \
 	$(shell find mycelium_fast -type f \( -name '*.py' -o -name '*.pyx' -o -name '*.px[di]' -o -name '*.[ch]' \
 	-o -name '*.html' -o -name '*.yaml' -o -name 'py.typed' \))
 
 export MYCELIUM_WHEEL = $(CURDIR)/$(WHEEL)
 
-.PHONY: install demo test test-long test-sanitize sanitized lint format bench docs clean
+.PHONY: install demo test test-long install-sanitize test-sanitize sanitized lint format generate bench docs clean
 .DELETE_ON_ERROR:
 
 install: $(INSTALLED)
@@ -61,6 +64,9 @@ test: $(INSTALLED)
 test-long: $(INSTALLED)
 	$(BIN)/pytest -m long $(ARGS)
 
+install-sanitize:
+	$(MAKE) VENV=.venv-sanitize MYCELIUM_SANITIZE=$(SANITIZERS) install
+
 test-sanitize:
 	$(MAKE) VENV=.venv-sanitize MYCELIUM_SANITIZE=$(SANITIZERS) sanitized
 
@@ -76,6 +82,13 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mycelium check contracts.yaml $(GENERATED) --template examples/julia/messages.jl.j2
+
+# Generated files that are committed: what the languages' examples use.
+generate: $(INSTALLED)
+	$(BIN)/mycelium codegen contracts.yaml --quiet --rust-out examples/rust/messages.rs \
+		--c-out examples/c/messages.h --ocaml-out examples/ocaml/messages.ml \
+		--template examples/julia/messages.jl.j2 examples/julia/messages.jl
 
 format: $(VENV)/.dependencies
 	$(BIN)/ruff check --fix .

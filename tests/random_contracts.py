@@ -15,9 +15,10 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import hostile
 from hypothesis import strategies as st
 
-from mycelium_fast.contracts.model import Field
+from mycelium_fast.contracts.model import Field, field_python_name, message_python_name
 from mycelium_fast.contracts.types import U256, Array, Bytes, Element, Scalar, String, Vec
 
 INTEGERS = ("u8", "u16", "u32", "u64", "u128", "i8", "i16", "i32", "i64", "i128")
@@ -39,18 +40,38 @@ def contracts_yaml(seed: int, messages: int) -> str:
     return json.dumps({"schema": schema, "messages": body}, indent=1)
 
 
-def _message(rng: random.Random, type_id: int) -> dict[str, Any]:
+def small_contracts_yaml(seed: int) -> str:
+    """A contracts file of a few messages, half of them with names that are words of some language."""
+    rng = random.Random(f"small {seed}")
+    schema = {"id": seed, "version": 1, "min_compatible": 1}
+    body: dict[str, Any] = {}
+    taken: set[str] = set()
+    for number in range(rng.choice((1, 2, 2, 3))):
+        name = rng.choice(hostile.WORDS) if rng.random() < 0.5 else f"Shape{seed}x{number}"
+        if message_python_name(name) in taken:
+            name = f"Shape{seed}x{number}"
+        taken.add(message_python_name(name))
+        body[name] = _message(rng, rng.choice((1, 1000, 60_000)) + number, hostile.WORDS, hostile.TEXTS)
+    return hostile.as_yaml({"schema": schema, "messages": body})
+
+
+def _message(
+    rng: random.Random,
+    type_id: int,
+    awkward: tuple[str, ...] = AWKWARD_NAMES,
+    texts: tuple[str, ...] = ("", "a shape", 'quotes " and \\ and {{ braces }}\n'),
+) -> dict[str, Any]:
     count = rng.choice((0, 1, 1, 2, 3, 4, 5, 6, 8, 12))
     names = [f"f{number}" for number in range(count)]
     for number in range(count):
         if rng.random() < 0.25:
-            name = rng.choice(AWKWARD_NAMES)
-            if name not in names and f"{name}_" not in names:
+            name = rng.choice(awkward)
+            if field_python_name(name) not in map(field_python_name, names):
                 names[number] = name
     message: dict[str, Any] = {
         "tlv_type": type_id,
         "domain": rng.choice(("MarketData", "Signals", "Lab 7")),
-        "description": rng.choice(("", "a shape", 'quotes " and \\ and {{ braces }}\n')),
+        "description": rng.choice(texts),
         "fields": {name: _field(rng) for name in names},
     }
     if rng.random() < 0.15:
@@ -200,6 +221,57 @@ def _is_zero(value: Any) -> bool:
     if isinstance(value, float):
         return struct.pack("<d", value) == bytes(8)
     return not any(value) if isinstance(value, (bytes, bytearray, memoryview)) else value == 0
+
+
+def value_near_rules(field: Field, rng: random.Random) -> Any:
+    """A value of the right type and size; where rules can be broken, as often as not one that breaks one."""
+    value = _any_value(field, rng)
+    limits = [rule.limit for rule in field.rules if rule.name in ("min", "max")]
+    if limits and rng.random() < 0.7:
+        limit = rng.choice(limits)
+        if isinstance(field.type, Scalar) and field.type.name[0] == "f":
+            wide = field.type.name == "f64"
+            beside = _next_float(limit, wide=wide, up=rng.random() < 0.5)
+            return rng.choice((float(limit), beside, math.nan))
+        low, high = (0, 2**256 - 1) if isinstance(field.type, U256) else bounds(str(field.type))
+        return min(high, max(low, int(limit) + rng.choice((-1, 0, 1))))
+    if isinstance(field.type, String) and field.type.capacity >= 2 and rng.random() < 0.5:
+        return rng.choice(("0x", "0X", "0", "x0", "00"))
+    return value
+
+
+def _next_float(value: float, *, wide: bool, up: bool) -> float:
+    """The number beside this one, in 64 or 32 bits."""
+    number, bits = ("<d", "<q") if wide else ("<f", "<i")
+    pattern = struct.unpack(bits, struct.pack(number, value))[0]
+    step = 1 if up == (pattern >= 0) else -1
+    beside: float = struct.unpack(number, struct.pack(bits, pattern + step))[0] if pattern else 0.0
+    return beside if pattern else (5e-324 if wide else 1e-45) * (1 if up else -1)
+
+
+def dirtied(cls: Any, payload: bytes, rng: random.Random) -> bytes:
+    """The payload of a message of that class with random bytes in its padding and unused capacity."""
+    covered = bytearray(len(payload))
+    for field in cls.__definition__.fields:
+        end = field.offset + field.size
+        if field.capacity is not None:
+            count = int.from_bytes(payload[field.offset : field.offset + 2], "little")
+            width = _element_width(field)
+            covered[field.offset : field.offset + 2] = b"\1\1"
+            start, end = field.contents_offset, field.contents_offset + count * width
+        else:
+            start = field.offset
+        covered[start:end] = b"\1" * (end - start)
+    return bytes(byte if live else rng.randrange(256) for byte, live in zip(payload, covered, strict=True))
+
+
+def _element_width(field: Any) -> int:
+    element = field.element
+    if element is None:  # a String
+        return 1
+    if element.startswith("["):
+        return int(element[1:-1].split(";")[1])
+    return 1 if element == "bool" else int(element[1:]) // 8
 
 
 class Index:

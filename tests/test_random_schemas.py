@@ -111,31 +111,6 @@ def good_values(message: Message, rng: random.Random) -> list[Any]:
     return [random_contracts.good_value(field, rng) for field in message.fields]
 
 
-def dirtied(cls: Any, payload: bytes, rng: random.Random) -> bytes:
-    """The payload with random bytes in its padding and unused capacity."""
-    covered = bytearray(len(payload))
-    for field in cls.__definition__.fields:
-        end = field.offset + field.size
-        if field.capacity is not None:
-            count = int.from_bytes(payload[field.offset : field.offset + 2], "little")
-            width = _element_width(field)
-            covered[field.offset : field.offset + 2] = b"\1\1"
-            start, end = field.contents_offset, field.contents_offset + count * width
-        else:
-            start = field.offset
-        covered[start:end] = b"\1" * (end - start)
-    return bytes(byte if live else rng.randrange(256) for byte, live in zip(payload, covered, strict=True))
-
-
-def _element_width(field: Any) -> int:
-    element = field.element
-    if element is None:  # a String
-        return 1
-    if element.startswith("["):
-        return int(element[1:-1].split(";")[1])
-    return 1 if element == "bool" else int(element[1:]) // 8
-
-
 @seeds
 @shapes
 def test_right_values_give_the_same_bytes(pairs: dict[int, list[Pair]], seed: int, shape: int) -> None:
@@ -169,7 +144,7 @@ def test_dirty_payloads_become_canonical(pairs: dict[int, list[Pair]], seed: int
     rng = random.Random(seed * 2000 + shape)
     for _ in range(5):
         payload = plain(*good_values(message, rng)).to_bytes()
-        dirty = dirtied(plain, payload, rng)
+        dirty = random_contracts.dirtied(plain, payload, rng)
         assert compiled.from_bytes(dirty).to_bytes() == payload
         assert plain.from_bytes(dirty).to_bytes() == payload
 

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "check": "See whether generated files are up to date.",
     "codegen": "Generate source files from a contracts file.",
     "demo": "Send messages through a bridge and check every one.",
+    "diff": "Compare two contracts files: what breaks whom.",
     "pub": "Publish messages written by hand, or as JSON.",
     "tap": "Show, record or replay the messages of a bridge.",
     "worker": "Run a function of yours with a connected client.",

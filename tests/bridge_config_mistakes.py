@@ -26,7 +26,7 @@ def worker(text: str, name: str = "w", command: str = '["sh"]') -> str:
 MISTAKES: Final = [
     # [bridge]
     ("slow_consumers = 1", "1: bridge.slow_consumers: is not a known key; did you mean 'slow_consumer'?"),
-    ("colour = 1", "1: bridge.colour: is not a known key; there are contracts, name, "),
+    ("colour = 1", "1: bridge.colour: is not a known key; there are contracts, accept, name, "),
     ("handshake = false", "1: bridge.handshake: is the node's: endpoint = "),
     ("[[bridge.access]]", "1: bridge.access: has no place here: rules are [[access]] tables"),
     (
@@ -34,6 +34,11 @@ MISTAKES: Final = [
         '1: bridge.slow_consumer: must be "drop", "disconnect" or "block", not \'dorp\' (',
     ),
     ("slow_consumer = 1", '1: bridge.slow_consumer: must be "drop", "disconnect" or "block", not 1'),
+    ("accept = 1", "1: bridge.accept: must be a list of contracts files and schema digests, not 1"),
+    ("accept = ['']", "1: bridge.accept: must be a list of contracts files and schema digests, not ['']"),
+    ("accept = 'gone.yaml'", "1: bridge.accept: /"),
+    ("accept = ['contracts.yaml', 't.toml']", "1: bridge.accept: /"),
+    ("accept = '%s'" % (63 * "a"), "1: bridge.accept: /"),
     ("forward_unknown = 1", "1: bridge.forward_unknown: must be true or false, not 1"),
     ('use_poll = "yes"', "1: bridge.use_poll: must be true or false, not 'yes'"),
     ('name = ""', "1: bridge.name: must be text that is not empty, not ''"),

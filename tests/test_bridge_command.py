@@ -153,7 +153,7 @@ def test_every_option_is_taken(configured: list[BridgeConfig]) -> None:
         --metrics [::1]:9 --log-level debug --log-format json --poll
     """)
     named = {option for param in module.command.params for option in param.opts}
-    assert named - set(options) == {"--topology", "--node", "--check"}
+    assert named - set(options) == {"--topology", "--node", "--check", "--accept"}
     result = invoke(*options)
     assert result.exit_code == 0, result.output
     tls = TlsFiles(Path("c.pem"), Path("k.pem"), Path("a.pem"))
@@ -179,6 +179,13 @@ def test_every_option_is_taken(configured: list[BridgeConfig]) -> None:
     ]
 
 
+def test_schemas_to_accept_are_files_and_digests(configured: list[BridgeConfig]) -> None:
+    accept = ["--accept", "old.yaml", "--accept", "AB" * 32, "--accept", "./" + "ab" * 32]
+    result = invoke("--unix", "x.sock", "--contracts", "c.yaml", *accept)
+    assert result.exit_code == 0, result.output
+    assert configured[0].accept == (Path("old.yaml"), b"\xab" * 32, Path("ab" * 32))
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -188,6 +195,8 @@ def test_every_option_is_taken(configured: list[BridgeConfig]) -> None:
         (["--unix", "x", "--no-handshake", "--socket-mode", "0999"], "must be permission bits as octal text"),
         (["--unix", "x", "--no-handshake", "--max-output", "16 MB"], 'did you mean "16 MiB"?'),
         (["--unix", "x", "--no-handshake", "--max-connections", "0"], "0 is not in the range"),
+        (["--unix", "x", "--no-handshake", "--accept", "c.yaml"], "it makes no sense with --no-handshake"),
+        (["--unix", "x", "--contracts", "c.yaml", "--accept", ""], "is the path of a contracts file, or 64"),
         (["--unix", "x", "--no-handshake", "--metrics", "9464"], "'9464' is not HOST:PORT"),
         (["--unix", "x", "--no-handshake", "--metrics", ":9464"], "--metrics names its host"),
         (["--tcp", "::1:7", "--no-handshake"], "'::1:7' is not HOST:PORT"),

@@ -613,6 +613,7 @@ def test_every_field_is_decided_on() -> None:
     told = {text.split(" ")[0] for text in found if not text.startswith("the listener")}
     assert told == {field.name for field in dataclasses.fields(BridgeConfig)} - {
         "access",
+        "accept",
         "workers",
         "listeners",
     }

@@ -378,6 +378,37 @@ def test_a_type_that_it_may_not_receive_does_not_come(plane: Make) -> None:
     assert receive(everything, len(frames)) == receive(named, len(frames)) == frames
 
 
+def test_a_peer_of_other_contracts_gets_and_sends_what_they_have(plane: Make) -> None:
+    routed = plane(sizes={1200: 16, 1201: 1, 1202: 1}, forward_unknown=False)
+    publisher, _ = routed.connect(PUBLISHER)
+    everything, first = routed.connect(knows={1200, 1201})
+    named, second = routed.connect(PUBLISHER, knows={1200, 1201}, receive={1201, 1202})
+    second.subscribe(True, (1200, 1201, 1202))
+    routed.sync(named, second)
+    frames = {each: encode_frame(each, b"a") for each in (1201, 1202)}
+    publisher.sendall(frames[1202] + TICK + frames[1202] + frames[1201] + TICK)
+    assert receive(everything, 2 * len(TICK) + 7) == TICK + frames[1201] + TICK
+    assert receive(named, 7) == frames[1201]
+    # Permissions come and go; what it knows stays.
+    second.allow(None, None)
+    second.subscribe(True, None)
+    routed.sync(named, second)
+    publisher.sendall(frames[1202] + TICK)
+    assert receive(named, len(TICK)) == receive(everything, len(TICK)) == TICK
+    second.allow({1200, 1202}, None)
+    routed.sync(named, second)
+    named.sendall(frames[1202] * 2 + frames[1201] * 3 + TICK)
+    assert receive(everything, len(TICK)) == TICK
+    assert second.stats().dropped == (2, 0, 0, 3)
+    routed.wait_event("dropped", second, 2)
+    assert [each.reason for each in routed.events if each.kind == "dropped"] == [
+        "unknown type",
+        "denied type",
+    ]
+    assert second.published() == [1200]
+    assert first.stats().dropped == (0, 0, 0, 0)
+
+
 def test_a_limit_of_frames_holds_on_average_and_loses_nothing(plane: Make) -> None:
     routed = plane()
     begun = time.monotonic()

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import TransportError
 from ..transport.addresses import Address
@@ -32,6 +33,7 @@ __all__ = ["Bridge"]
 # What workers find in their environment.
 _SOCKET: Final = "MYCELIUM_SOCKET"
 _DIGEST: Final = "MYCELIUM_SCHEMA_DIGEST"
+_ACCEPTED: Final = "MYCELIUM_ACCEPTED_DIGESTS"
 
 
 class Bridge:
@@ -55,6 +57,7 @@ class Bridge:
         self._supervisor: Supervisor | None = None
         self._stack = contextlib.AsyncExitStack()
         self._closing = asyncio.Lock()
+        self._reloading = asyncio.Lock()
         self._started, self._started_at = 0.0, 0.0
 
     async def __aenter__(self) -> Self:
@@ -78,14 +81,15 @@ class Bridge:
         """Listen, run the workers, serve the status page; all of it or nothing.
 
         Raises:
-            ContractError: the contracts cannot be used.
+            ContractError: the contracts cannot be used, or those to accept beside them.
+            ValueError: there is something to accept, and no digest that clients have to name.
             TransportError: an address cannot be listened on, or a file for TLS not be used.
             RuntimeError: it was started before.
         """
         if self._control is not None:
             raise RuntimeError("a bridge is started once: make another one")
         config = self._config
-        self._schema = Schema.load(config.contracts, handshake=config.handshake)
+        self._schema = Schema.load(config.contracts, handshake=config.handshake, accept=config.accept)
         self._started, self._started_at = time.monotonic(), time.time()
         async with contextlib.AsyncExitStack() as undo:
             opened = [each for listener in config.listeners for each in self._open(listener, undo)]
@@ -118,6 +122,7 @@ class Bridge:
             config.name,
             ", ".join(self.addresses) or "no addresses",
         )
+        _tell_accepted(self._schema)
 
     async def close(self) -> None:
         """Stop the workers, say goodbye to clients, send what waits, and leave nothing behind."""
@@ -125,20 +130,30 @@ class Bridge:
             await self._stack.aclose()
 
     async def reload(self, config: BridgeConfig) -> None:
-        """Go by other access rules, workers and limits from now on, and by the certificates that the files
-        have now; the rest of `config` has to be what it was.
+        """Go by other access rules, workers, limits and schemas to accept from now on, and by the
+        certificates that the files have now; the rest of `config` has to be what it was.
 
         Raises:
+            ContractError: a schema to accept cannot be used; then everything stays.
             TransportError: something else changed, or the bridge is not started; then everything stays.
         """
+        async with self._reloading:  # the last one that is asked for is the one that stays
+            await self._reload(config)
+
+    async def _reload(self, config: BridgeConfig) -> None:
         from .config_file import changes
 
+        self._running()
+        # (Read again, since the file of the same name may have another content; large ones take seconds, in
+        # which nobody should have to wait for a handshake.)
+        schema = await asyncio.to_thread(
+            Schema.load, config.contracts, handshake=config.handshake, accept=config.accept
+        )
         control, supervisor = self._running()
         if control.closing:
             raise TransportError("the bridge stops")
         fixed = changes(self._config, config)
-        # (Read again, since the file of the same name may have another content.)
-        if Schema.load(config.contracts, handshake=config.handshake) != self._schema:
+        if schema != self._schema:
             fixed.append("the contracts")
         if fixed:
             raise TransportError(
@@ -146,8 +161,10 @@ class Bridge:
             )
         control.tls = _tls_contexts(config)
         self._config = config
-        control.adopt(config)
-        await supervisor.reload(config.workers)
+        before, self._schema = self._schema, schema
+        control.adopt(config, schema)
+        _tell_accepted(schema, before)
+        await supervisor.reload(config.workers, self._environment())
 
     def connect(self) -> socket.socket:
         """A connection from within this program: the client's end of a socket pair, for `SocketTransport`.
@@ -189,6 +206,7 @@ class Bridge:
                 for type_id in sorted(self._schema.names.keys() | types)
             ],
             workers=supervisor.snapshot(),
+            schemas=control.schemas(),
         )
 
     def summary(self) -> str:
@@ -231,6 +249,8 @@ class Bridge:
             found[_SOCKET] = str(path.absolute())
         if self._schema.digest is not None:
             found[_DIGEST] = self._schema.digest.hex()
+        if others := self._schema.others():
+            found[_ACCEPTED] = ",".join(each.digest.hex() for each in others)
         return found
 
     def _attach_worker(self, sock: socket.socket, name: str) -> None:
@@ -242,6 +262,34 @@ class Bridge:
     async def _close_control(self) -> None:
         if self._control is not None:
             await self._control.close(self._config.close_timeout)
+
+
+def _tell_accepted(schema: Schema, before: Schema | None = None) -> None:
+    """Say which schemas are accepted beside the bridge's own, as far as that was not said before."""
+    for digest, each in schema.accepted.items():
+        if before is not None and before.accepted.get(digest) == each:
+            continue
+        facts: dict[str, Any] = each.facts()
+        level = logging.WARNING
+        if digest == schema.digest:
+            remark = "it is the bridge's own schema, and need not be listed"
+        elif each.types is None:
+            remark = (
+                "nothing is known of its types, so that they get every type and have to skip those that they "
+                "do not know; accept the contracts file instead"
+            )
+        else:
+            remark, level = f"{len(each.types)} of {len(schema.names)} types are theirs", logging.INFO
+        audit(
+            "schema.accepted",
+            "clients of %s (schema digest %s) are accepted: %s",
+            each.name,
+            digest.hex(),
+            remark,
+            level=level,
+            **facts,
+            type_ids=None if each.types is None else sorted(each.types),
+        )
 
 
 def _tls_contexts(config: BridgeConfig) -> dict[str, ssl.SSLContext]:

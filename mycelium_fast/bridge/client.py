@@ -30,6 +30,7 @@ from .access import NOTHING, Grant
 from .audit import audit
 from .data_plane import DROPS, Event, RoutedConnection
 from .identity import Identity
+from .schema import Accepted
 from .snapshot import ConnectionSnapshot
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Client:
 
     Args:
         grant: what it may do; None where that depends on the service that it says it is.
+        other: the schema that it uses; None for the bridge's own.
     """
 
     routed: RoutedConnection
@@ -72,6 +74,7 @@ class Client:
         identity: Identity,
         listener: str,
         grant: Grant | None,
+        other: Accepted | None = None,
     ) -> None:
         self._control = control
         self._connection = connection
@@ -79,6 +82,7 @@ class Client:
         self.identity = identity
         self.listener = listener
         self.grant = grant or NOTHING
+        self.other = other
         self.service = ""
         self._since = time.time()
         self._everything = True  # subscribed to all types but those in `_types`; else to these alone
@@ -155,7 +159,7 @@ class Client:
     def snapshot(self) -> ConnectionSnapshot:
         """What it looks like now."""
         stats = self.routed.stats()
-        everything = not self._types if self._everything else False
+        everything = self._everything and not self._types and self._known is None
         return ConnectionSnapshot(
             number=self.number,
             service=self.service,
@@ -172,6 +176,7 @@ class Client:
             bytes_out=stats.bytes_out,
             pending=stats.pending,
             missed=stats.missed,
+            schema="" if self.other is None else self.other.name,
             dropped={reason: count for reason, count in zip(DROPS, stats.dropped, strict=True) if count},
         )
 
@@ -255,6 +260,22 @@ class Client:
             self._types.difference_update(types)
         self.routed.subscribe(wanted, types)
         self._connection.subscribed(event.request)
+        if wanted and types is not None and self._known is not None:
+            # As with any type that the bridge does not know: it is confirmed, and nothing will come.
+            unmatched = sorted({*types} - self._known)
+            if unmatched:
+                audit(
+                    "subscribe.unmatched",
+                    "connection %d subscribes to %s, which its schema (%s) and the bridge's do not have in "
+                    "common: it will get none",
+                    self.number,
+                    ", ".join(map(self._control.schema.name, unmatched)),
+                    self.other.name if self.other is not None else "",
+                    level=logging.WARNING,
+                    connection=self.number,
+                    client=self.service,
+                    type_ids=unmatched,
+                )
         names = (
             "every type" if types is None else ", ".join(map(self._control.schema.name, types)) or "nothing"
         )
@@ -270,9 +291,15 @@ class Client:
         )
 
     def _wanted(self) -> set[int]:
+        """The types that it subscribes to, as far as they can be told."""
         if not self._everything:
             return self._types
-        return set(self._control.schema.names) - self._types
+        return set(self._control.schema.names if self._known is None else self._known) - self._types
+
+    @property
+    def _known(self) -> frozenset[int] | None:
+        """The types that its contracts have in common with the bridge's; None for every one."""
+        return None if self.other is None else self.other.types
 
     # What it may not ----------------------------------------------------------------------------------------
 
@@ -313,15 +340,19 @@ class Client:
                 self.routed.close(0.0)
             return
         sizes = self._control.schema.sizes or {}
-        wanted = f" instead of {sizes[event.type_id]}" if event.type_id in sizes else ""
+        what, remark = event.reason, ""
+        if event.reason == "wrong length" and event.type_id in sizes:
+            what, remark = "type", f" instead of {sizes[event.type_id]}"
+        elif event.reason == "unknown type" and event.type_id in sizes:
+            what, remark = "type", ", which the schema that it uses does not have"
         audit(
             "frames.dropped",
             "connection %d sent frames of %s %d with %d payload bytes%s: dropped and counted, logged once",
             self.number,
-            "type" if wanted else event.reason,
+            what,
             event.type_id,
             event.number,
-            wanted,
+            remark,
             level=logging.WARNING,
             connection=self.number,
             type_id=event.type_id,

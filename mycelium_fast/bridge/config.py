@@ -190,6 +190,8 @@ class BridgeConfig:
         contracts: the contracts file of all clients; None where no type is checked, and then `handshake` is
             False.
         handshake: clients have to name the digest of `contracts`.
+        accept: further schemas whose digest they may name: contracts files that are compatible on the wire,
+            or digests of 32 bytes.
         name: what clients are told the bridge is called, at most 64 bytes of UTF-8.
         node: of the topology; "" for none.
         forward_unknown: let types through that `contracts` does not have.
@@ -206,6 +208,7 @@ class BridgeConfig:
     listeners: tuple[Listener, ...] = ()
     contracts: Path | None = None
     handshake: bool = True
+    accept: tuple[Path | bytes, ...] = ()
     name: str = "mycelium"
     node: str = ""
     forward_unknown: bool = False

@@ -15,11 +15,12 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from ..bus.toml_tables import Problem, did_you_mean, listed, show
+from ..contracts import load
 from ..errors import ContractError, TransportError
 from .access import type_ids_of
 from .config import AccessRule, BridgeConfig, Listener, WorkerConfig
 from .listen import tls_context
-from .schema import Schema
+from .schema import Schema, accepted
 
 __all__ = ["Placed", "identity_problem", "problems_of"]
 
@@ -36,7 +37,7 @@ _MAX_TYPE_ID: Final = 65_535
 #: Bytes that the path of a Unix socket may have, on every system that we know.
 _MAX_SOCKET_PATH: Final = 107 if os.uname().sysname == "Linux" else 103
 #: What the bridge itself puts into a worker's environment.
-_SET_BY_BRIDGE: Final = ("MYCELIUM_SOCKET", "MYCELIUM_SCHEMA_DIGEST")
+_SET_BY_BRIDGE: Final = ("MYCELIUM_SOCKET", "MYCELIUM_SCHEMA_DIGEST", "MYCELIUM_ACCEPTED_DIGESTS")
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def problems_of(placed: Placed, all_nodes: Sequence[Placed]) -> Iterator[Problem
     yield from _socket_problems(placed)
     schema, problems = _schema(placed)
     yield from problems
+    yield from _accept_problems(placed)
     yield from _access_problems(placed, all_nodes, schema)
     yield from _worker_problems(placed)
 
@@ -184,6 +186,29 @@ def _schema(placed: Placed) -> tuple[Schema | None, list[Problem]]:
         said = f"messages up to {most} bytes are let through, and {schema.name(longest)} has {size}"
         return schema, [(where, said)]
     return schema, []
+
+
+def _accept_problems(placed: Placed) -> Iterator[Problem]:
+    config = placed.config
+    place = placed.places.get("accept", placed.places["bridge"])
+    if config.accept and not config.handshake:
+        yield (
+            place,
+            "is for clients that name a schema digest, and the node's endpoint says handshake = false: leave "
+            "it out, or say accept = [] for this node",
+        )
+        return
+    if not config.accept or config.contracts is None:
+        return
+    try:
+        own = load(config.contracts)
+    except ContractError:  # which is told at `contracts`
+        return
+    for entry in config.accept:
+        try:
+            accepted(entry, own)
+        except ContractError as error:
+            yield place, str(error)
 
 
 def _access_problems(placed: Placed, all_nodes: Sequence[Placed], schema: Schema | None) -> Iterator[Problem]:

@@ -41,6 +41,7 @@ from .config import (
 from .config_checks import Placed, identity_problem, problems_of
 from .config_keys import ACCESS, BRIDGE, BRIDGE_TABLES, ELSEWHERE, LISTENER, MAX_NAME, TLS, WORKER
 from .config_values import Reader
+from .schema import digest_or_file
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -165,6 +166,7 @@ class _File:
             listeners=tuple(listener for listener, _ in listeners),
             contracts=None if contracts is None else self._folder / contracts,
             handshake=node.handshake,
+            accept=tuple(digest_or_file(each, self._folder) for each in settings.values.get("accept", ())),
             node=node.name,
             limits=Limits(**settings.table("limits")),
             buffers=Buffers(**settings.table("buffers")),
@@ -399,14 +401,14 @@ def _is_for(nodes: tuple[str, ...] | None, node: Node) -> bool:
 
 def _fields(read: Mapping[str, Any]) -> dict[str, Any]:
     """Those of `BridgeConfig` that are what the file says."""
-    own = ("contracts", "mode", "directory_mode")
+    own = ("contracts", "accept", "mode", "directory_mode")
     return {key: value for key, value in read.items() if key in BRIDGE and key not in own}
 
 
 # --- reload ------------------------------------------------------------------------------------------------
 
 #: What a running bridge takes over: whole fields, and limits that are looked at when somebody connects.
-_TAKEN_OVER: Final = ("access", "workers")
+_TAKEN_OVER: Final = ("access", "accept", "workers")
 _TAKEN_OVER_WITHIN: Final = {
     "limits": ("max_connections", "max_handshakes", "handshake_timeout"),
     "log": ("level",),

@@ -33,6 +33,7 @@ def _bridge_name(value: object) -> str:
 #: Of `[bridge]`. (Paths are read as text, and found in the file's folder later.)
 BRIDGE: Final[dict[str, Reader[Any]]] = {
     "contracts": values.text,
+    "accept": values.schemas,
     "name": _bridge_name,
     "forward_unknown": values.flag,
     "slow_consumer": values.choice("drop", "disconnect", "block"),

@@ -28,6 +28,7 @@ __all__ = [
     "optional",
     "patterns",
     "rate",
+    "schemas",
     "size",
     "text",
     "texts",
@@ -68,6 +69,14 @@ def texts(value: object) -> tuple[str, ...]:
         return tuple(each)
     advice = "; leave the key out for no restriction" if value == [] else ""
     raise ValueError(f"must be text or a list of texts, not {show(value)}{advice}")
+
+
+def schemas(value: object) -> tuple[str, ...]:
+    """Contracts files and schema digests: texts; an empty list is none."""
+    each = [value] if isinstance(value, str) else value
+    if isinstance(each, list) and all(isinstance(item, str) and item and "\0" not in item for item in each):
+        return tuple(each)
+    raise ValueError(f"must be a list of contracts files and schema digests, not {show(value)}")
 
 
 def name(value: object) -> str:

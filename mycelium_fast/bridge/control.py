@@ -17,7 +17,7 @@ import ssl
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from ..errors import HandshakeError, MyceliumError
 from ..session import Closed, Connection, HelloReceived, RejectCode, Role, State, core
@@ -29,7 +29,7 @@ from .counters import Counters
 from .data_plane import RoutedConnection, Router
 from .identity import Identity, common_name, identity_of
 from .output import readable
-from .schema import Schema
+from .schema import Accepted, Schema
 from .snapshot import ConnectionSnapshot
 from .tls import Decryption
 
@@ -97,7 +97,7 @@ class Control:
         self.tls: dict[str, ssl.SSLContext] = {}
         self._tls = Decryption()
         self._loop = asyncio.get_running_loop()
-        self.adopt(config)
+        self.adopt(config, schema)
 
     def start(self) -> None:
         """Start the router, and listen to it."""
@@ -151,9 +151,14 @@ class Control:
 
         task.add_done_callback(over)
 
-    def adopt(self, config: BridgeConfig) -> None:
-        """Go by another configuration, as far as it can change while the bridge runs."""
+    def adopt(self, config: BridgeConfig, schema: Schema) -> None:
+        """Go by another configuration, as far as it can change while the bridge runs.
+
+        Args:
+            schema: the one that there is; what it accepts beside itself is for those who connect from now on.
+        """
         self.config = config
+        self.schema = schema
         self.access = Access(config.access, self.schema.names)
         self._watchdogs = {worker.name: worker.watchdog for worker in config.workers}
         for client in tuple(self._clients.values()):
@@ -205,6 +210,14 @@ class Control:
         for client in self._clients.values():
             totals.add(client.routed.stats())
         return totals
+
+    def schemas(self) -> dict[str, int]:
+        """How many connections use each schema beside the bridge's own, by its name."""
+        found = {each.name: 0 for each in self.schema.others()}
+        for client in self._clients.values():
+            if client.other is not None:
+                found[client.other.name] = found.get(client.other.name, 0) + 1
+        return found
 
     # For connections ----------------------------------------------------------------------------------------
 
@@ -282,7 +295,13 @@ class Control:
         """The handshake of one connection, which delays nobody else's."""
         begun.set()
         config = self.config
-        connection = Connection(Role.SERVER, self.schema.digest, max_payload_size=config.limits.max_payload)
+        schema = self.schema
+        connection = Connection(
+            Role.SERVER,
+            schema.digest,
+            max_payload_size=config.limits.max_payload,
+            accept=frozenset(schema.accepted),
+        )
         deadline = self._loop.time() + config.limits.handshake_timeout
         known, number, identity = False, 0, Identity()
         try:
@@ -309,7 +328,8 @@ class Control:
                         # Whoever connects and leaves without a word looks whether a bridge is there.
                         _log.log(logging.INFO if known else logging.DEBUG, "connection %d closed", number)
                         return
-            if await self._admit(sock, connection, number, identity, listener):
+            other = schema.other(connection.peer_digest)
+            if await self._admit(sock, connection, number, identity, listener, other):
                 sock = None  # type: ignore[assignment]  # the router's
         except asyncio.TimeoutError:
             for event in connection.time_out(config.limits.handshake_timeout):
@@ -351,9 +371,19 @@ class Control:
         return replace(identity, worker=worker)
 
     async def _admit(
-        self, sock: socket.socket, connection: Connection, number: int, identity: Identity, listener: str
+        self,
+        sock: socket.socket,
+        connection: Connection,
+        number: int,
+        identity: Identity,
+        listener: str,
+        other: Accepted | None,
     ) -> bool:
-        """Hand a connection to the router, if it may stay."""
+        """Hand a connection to the router, if it may stay.
+
+        Args:
+            other: the schema that it uses; None for the bridge's own.
+        """
         most = self.config.limits.max_connections
         if len(self._clients) >= most:
             why = f"{most} connections are open, as many as the bridge takes"
@@ -364,7 +394,7 @@ class Control:
             why = f"no access rule is for {identity if str(identity) else 'it'}"
             await self._turn_away(sock, connection, number, identity, RejectCode.PERMISSION, why)
             return False
-        client = Client(self, connection, number, identity, listener, grant)
+        client = Client(self, connection, number, identity, listener, grant, other)
         if grant is not None and not self.has_room(client, grant):
             why = f"there are {grant.max_connections} connections like it already, as many as may be"
             await self._turn_away(sock, connection, number, identity, RejectCode.LIMIT, why)
@@ -376,6 +406,7 @@ class Control:
                 0,
                 publish=client.grant.publish,
                 receive=client.grant.receive,
+                knows=None if other is None else other.types,
                 frames_per_s=client.grant.max_frames_per_s,
                 bytes_per_s=client.grant.max_bytes_per_s,
             )
@@ -386,14 +417,17 @@ class Control:
         client.begin(routed)
         if identity.worker and self._nursery is not None:
             self._nursery.connected(identity.worker)
+        special: dict[str, Any] = {} if other is None else other.facts()  # of most there is nothing to say
         audit(
             "client.connected",
-            "connection %d ready (%s)",
+            "connection %d ready (%s)%s",
             number,
             identity if str(identity) else "nobody known",
+            "" if other is None else f", of another schema: {other.name}",
             connection=number,
             identity=str(identity),
             listener=listener,
+            **special,
         )
         return True
 

@@ -70,6 +70,7 @@ class Router:
         *,
         publish: Iterable[int] | None = None,
         receive: Iterable[int] | None = None,
+        knows: Iterable[int] | None = None,
         frames_per_s: float = 0.0,
         bytes_per_s: float = 0.0,
     ) -> RoutedConnection: ...

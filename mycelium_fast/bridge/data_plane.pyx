@@ -32,6 +32,7 @@ cdef extern from "router/router.c" nogil:
         unsigned flags
         const uint64_t *publish
         const uint64_t *receive
+        const uint64_t *knows
         double frames_per_s, bytes_per_s
     ctypedef struct myc_event:
         myc_connection *connection
@@ -351,25 +352,31 @@ cdef class Router:
         """A descriptor that can be read while there are events."""
         return myc_router_event_fd(self._running())
 
-    def add(self, sock, uint64_t number, unsigned flags, bytes rest=b"", *, publish=None, receive=None,
+    def add(self, sock, uint64_t number, unsigned flags, bytes rest=b"", *, publish=None, receive=None, knows=None,
             double frames_per_s=0.0, double bytes_per_s=0.0):
         """Take over a connected socket, with bytes that were read from it already.
 
         The rest is what it begins with, before anything is read: see `RoutedConnection.allow()` and `.limit()`.
+
+        Args:
+            knows: the types that the peer's contracts have, None for every one: it gets no others, and what it sends of
+                others is dropped as an unknown type is.
 
         Raises:
             MemoryError: there is none; the socket is the caller's still.
         """
         cdef const uint8_t *data = rest
         cdef RoutedConnection connection = RoutedConnection.__new__(RoutedConnection)
-        cdef uint64_t bits[2][MYC_TYPE_WORDS]
+        cdef uint64_t bits[3][MYC_TYPE_WORDS]
         cdef myc_connection_options options
         self._running()
         _fill(bits[0], publish)
         _fill(bits[1], receive)
+        _fill(bits[2], knows)
         options.flags = flags
         options.publish = NULL if publish is None else bits[0]
         options.receive = NULL if receive is None else bits[1]
+        options.knows = NULL if knows is None else bits[2]
         options.frames_per_s = _rate(frames_per_s)
         options.bytes_per_s = _rate(bytes_per_s)
         sock.setblocking(False)

@@ -120,6 +120,8 @@ class BridgeCollector:
         """The metrics at this moment, for a registry."""
         snapshot, families = self._snapshot(), _families()
         families["mycelium_bridge_info"].add_metric((), {"name": snapshot.name, "node": snapshot.node})
+        for schema, count in snapshot.schemas.items():
+            families["mycelium_bridge_schema_connections"].add_metric((schema,), count)
         for name, attribute, _ in _TOTALS:
             families[name].add_metric((), getattr(snapshot, attribute))
         for reason, count in snapshot.dropped.items():
@@ -203,6 +205,11 @@ def _families() -> dict[str, Any]:
     add("mycelium_bridge_type_received_bytes_total", "Bytes of those frames, with their headers.", "type")
     add("mycelium_bridge_connections", "Connections.")
     add("mycelium_bridge_connections_negotiated", "Connections whose peer said Hello.")
+    add(
+        "mycelium_bridge_schema_connections",
+        "Connections that use a schema which is accepted beside the bridge's own.",
+        "schema",
+    )
     add("mycelium_bridge_connections_unlisted", "Connections beyond those that have series of their own.")
     add("mycelium_bridge_pending_bytes", "Bytes that wait to be sent, of all connections.")
     for name, _, text in _PER_CONNECTION:

@@ -31,6 +31,7 @@ class ConnectionSnapshot:
         pending: bytes that wait to be sent.
         missed: frames that were left out since its output was full.
         dropped: frames that it sent and that went to nobody, by reason.
+        schema: name of the schema that it uses beside the bridge's own; "" for the bridge's own.
     """
 
     number: int
@@ -49,6 +50,7 @@ class ConnectionSnapshot:
     pending: int
     missed: int
     dropped: dict[str, int]
+    schema: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class Snapshot:
         stalled: connections that were ended since they took nothing, or too little.
         dead: ... since they did not answer.
         dropped: frames that went to nobody since it started, by reason.
+        schemas: connections of each schema that is accepted beside the bridge's own, by its name.
         ready: it listens, and every worker is ready that is to be.
     """
 
@@ -122,3 +125,4 @@ class Snapshot:
     connections: list[ConnectionSnapshot] = field(default_factory=list)
     types: list[TypeSnapshot] = field(default_factory=list)
     workers: list[WorkerSnapshot] = field(default_factory=list)
+    schemas: dict[str, int] = field(default_factory=dict)

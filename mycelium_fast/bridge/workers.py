@@ -71,9 +71,14 @@ class Supervisor:
         self._ended.set()
         await _stop(self._workers.values())
 
-    async def reload(self, workers: Sequence[WorkerConfig]) -> None:
+    async def reload(
+        self, workers: Sequence[WorkerConfig], environment: Mapping[str, str] | None = None
+    ) -> None:
         """Have these run instead: those that are gone or different are stopped, those that are new or
         different started. The others are left alone, except that one that had failed gets another chance.
+
+        Args:
+            environment: as above, for those that start from now on; None for what it was.
 
         Raises:
             ValueError: a name twice; nothing was changed.
@@ -82,6 +87,9 @@ class Supervisor:
         async with self._changing:
             if self._ended.is_set():
                 return
+            if environment is not None:
+                self._environment.clear()  # which the workers that are kept have as well
+                self._environment.update(environment)
             before = self._workers
             kept = {
                 config.name: before[config.name]

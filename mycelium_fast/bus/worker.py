@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .settings import Options
 
 __all__ = [
+    "ACCEPTED_VARIABLE",
     "DIGEST_VARIABLE",
     "SOCKET_VARIABLE",
     "load_function",
@@ -45,6 +46,8 @@ __all__ = [
 #: What a bridge tells its workers.
 SOCKET_VARIABLE: Final = "MYCELIUM_SOCKET"
 DIGEST_VARIABLE: Final = "MYCELIUM_SCHEMA_DIGEST"
+#: Digests of other schemas that it accepts, with commas between them; only there if it does.
+ACCEPTED_VARIABLE: Final = "MYCELIUM_ACCEPTED_DIGESTS"
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 #: Seconds for the answer of a bridge that is known to give one.
 _STDIO_GRACE_S: Final = 5.0
@@ -66,12 +69,16 @@ def worker_address(text: str) -> Address:
     return parse_address(text)
 
 
-def worker_digest(text: str | None) -> bytes:
+def worker_digest(text: str | None, accepted: str | None = None) -> bytes:
     """The schema digest to connect with: `MYCELIUM_SCHEMA_DIGEST`, or of the one generated module imported.
+
+    Args:
+        accepted: `MYCELIUM_ACCEPTED_DIGESTS`: where no module has the bridge's digest, one that has one of
+            these will do.
 
     Raises:
         ValueError: the text is no digest.
-        SchemaMismatchError: it is not that of the generated modules that are imported; says both.
+        SchemaMismatchError: none is that of the generated modules that are imported; says both.
         MyceliumError: there is no text, and no generated module imported, or several; lists them.
     """
     if text is None:
@@ -84,10 +91,13 @@ def worker_digest(text: str | None) -> bytes:
         raise ValueError(f"{DIGEST_VARIABLE} has {2 * DIGEST_SIZE} hexadecimal digits, not as {text!r}")
     found = modules()
     if found and all(digest != module.SCHEMA_DIGEST for module in found):
+        others = {module.SCHEMA_DIGEST.hex() for module in found} & set((accepted or "").lower().split(","))
+        if len(others) == 1:
+            return bytes.fromhex(others.pop())
         listed = ", ".join(f"{module.__name__} has {module.SCHEMA_DIGEST.hex()}" for module in found)
         raise SchemaMismatchError(
             f"the bridge has the schema digest {digest.hex()} ({DIGEST_VARIABLE}), and {listed}: generate "
-            "the messages from the bridge's contracts file again, or give the bridge that of the messages"
+            "the messages from the bridge's contracts file again, or have the bridge accept theirs (accept)"
         )
     return digest
 

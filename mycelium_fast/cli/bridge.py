@@ -27,7 +27,7 @@ from ..bridge.config import (
 from ..bridge.config_file import load_bridge
 from ..bridge.config_keys import BRIDGE, BRIDGE_TABLES
 from ..bridge.listen import tls_context
-from ..bridge.schema import Schema
+from ..bridge.schema import Schema, digest_or_file
 from ..bridge.serve import serve
 from ..errors import TopologyError
 from ..observe.logs import configure
@@ -58,6 +58,15 @@ def _host_and_port(ctx: click.Context, param: click.Parameter, value: str | None
     except ValueError:
         text = f"{value!r} is not HOST:PORT with a port from 0 to 65535, such as localhost:7777 or [::1]:7777"
         raise click.BadParameter(text, ctx, param) from None
+
+
+def _schemas(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[Path | bytes, ...]:
+    try:
+        return tuple(digest_or_file(each) for each in values.schemas(list(value)))
+    except ValueError:
+        raise click.BadParameter(
+            "is the path of a contracts file, or 64 hexadecimal digits", ctx, param
+        ) from None
 
 
 def _as_in_the_file(
@@ -102,6 +111,15 @@ def _as_in_the_file(
     help="The contracts file of all clients; unknown types and wrong lengths are dropped and counted.",
 )
 @click.option("--no-handshake", is_flag=True, help="Clients send no schema digest.")
+@click.option(
+    "--accept",
+    "accept",
+    metavar="FILE_OR_DIGEST",
+    multiple=True,
+    callback=_schemas,
+    help="Accept clients of this older or newer contracts file as well, which has to be compatible; "
+    "or of this schema digest, unchecked. May be given several times.",
+)
 @click.option("--forward-unknown", is_flag=True, help="Let types through that the contracts do not have.")
 @click.option(
     "--max-connections",
@@ -228,6 +246,7 @@ def _config_of(
     tls_ca: str | None,
     contracts: str | None,
     no_handshake: bool,
+    accept: tuple[Path | bytes, ...],
     forward_unknown: bool,
     max_connections: int,
     handshake_timeout: float,
@@ -256,6 +275,10 @@ def _config_of(
         raise click.UsageError(
             "--contracts FILE is missing: its digest is what clients must name (or --no-handshake)"
         )
+    if accept and no_handshake:
+        raise click.UsageError(
+            "--accept is for clients that name a schema digest: it makes no sense with --no-handshake"
+        )
     if metrics is not None and not metrics[0]:
         raise click.UsageError("--metrics names its host: 127.0.0.1, or 0.0.0.0 for every address")
     listeners = []
@@ -272,6 +295,7 @@ def _config_of(
         listeners=tuple(listeners),
         contracts=None if contracts is None else Path(contracts),
         handshake=not no_handshake,
+        accept=accept,
         name=name,
         forward_unknown=forward_unknown,
         slow_consumer=slow_consumer,
@@ -297,7 +321,7 @@ def _refuse_others(ctx: click.Context) -> None:
 
 def _see_to_files(config: BridgeConfig) -> None:
     """Use the files that the options name, as a bridge would."""
-    Schema.load(config.contracts, handshake=config.handshake)
+    Schema.load(config.contracts, handshake=config.handshake, accept=config.accept)
     for listener in config.listeners:
         if listener.tls is not None:
             tls_context(listener.tls)
@@ -319,6 +343,8 @@ def _summary(config: BridgeConfig) -> str:
         _count(len(config.workers), "worker"),
         f"contracts {config.contracts}" if config.contracts is not None else "no contracts",
     ]
+    if config.accept:
+        parts.append(f"accepts {_count(len(config.accept), 'further schema')}")
     if config.admin is not None:
         parts.append(f"status page at {config.admin.host} port {config.admin.port}")
     return f"the bridge {config.name!r} is right: {'; '.join(parts)}"

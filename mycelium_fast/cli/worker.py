@@ -14,6 +14,7 @@ import click
 from mycelium_fast.errors import MyceliumError
 
 from ..bus.worker import (
+    ACCEPTED_VARIABLE,
     DIGEST_VARIABLE,
     SOCKET_VARIABLE,
     load_function,
@@ -60,7 +61,9 @@ def command(function: str, socket: str | None, service: str | None, no_handshake
         name = _service(service, function)
         prepare(address)
         called = load_function(function)
-        digest = None if no_handshake else worker_digest(os.environ.get(DIGEST_VARIABLE))
+        digest = None
+        if not no_handshake:
+            digest = worker_digest(os.environ.get(DIGEST_VARIABLE), os.environ.get(ACCEPTED_VARIABLE))
     except ImportError as error:
         if error.__cause__ is not None:
             traceback.print_exception(error.__cause__)

@@ -13,7 +13,7 @@ A server answers nothing to a greeting that it accepts, `Welcome` to a `Hello`, 
 greeting; so a client takes `Welcome`, any other frame, or the end of a period of silence, for consent:
 
     client that sent greeting or Hello   WAITING --- Welcome, another frame, confirm() -----> OPEN
-    server with digest                   WAITING --- greeting with this digest -------------> OPEN
+    server with digest                   WAITING --- greeting with it, or one accepted -----> OPEN
     client that sent neither, server without (starts)                                         OPEN
     any                                  --- end of stream, error, fatal Reject, close() ---> CLOSED, for good
 
@@ -95,12 +95,13 @@ class Connection(Speaker):
         max_payload_size: payload bytes that a received frame may have; not used with a `scanner`.
         hello: client: send a `Hello` that says this; None for a plain connection.
         scanner: cuts the stream into frames; made if there is none.
+        accept: server: further digests that a client may name.
 
     Attributes:
         scanner: a driver may move it by itself and hand over the runs (`receive_runs`).
 
     Raises:
-        ValueError: `digest` has another length.
+        ValueError: `digest`, or one of `accept`, has another length; or there is `accept` without `digest`.
     """
 
     def __init__(
@@ -111,12 +112,16 @@ class Connection(Speaker):
         max_payload_size: int = MAX_ACCEPTED_PAYLOAD_SIZE,
         hello: HelloOptions | None = None,
         scanner: FrameScanner | None = None,
+        accept: frozenset[bytes] = frozenset(),
     ) -> None:
-        if digest is not None and len(digest) != DIGEST_SIZE:
-            raise ValueError(
-                f"a schema digest has {DIGEST_SIZE} bytes, this one has {len(digest)}: "
-                "pass SCHEMA_DIGEST of the generated module"
-            )
+        for each in (*accept, *([] if digest is None else [digest])):
+            if len(each) != DIGEST_SIZE:
+                raise ValueError(
+                    f"a schema digest has {DIGEST_SIZE} bytes, this one has {len(each)}: "
+                    "pass SCHEMA_DIGEST of the generated module"
+                )
+        if digest is None and accept:
+            raise ValueError("accept needs a digest: without one there is no handshake")
         self._digest = None if digest is None else bytes(digest)
         self._hello = hello if role is Role.CLIENT else None
         waits = self._digest is not None or self._hello is not None
@@ -124,7 +129,7 @@ class Connection(Speaker):
         self.scanner = FrameScanner(max_payload_size) if scanner is None else scanner
         self.max_payload_size = self.scanner.max_payload_size
         self._role = role
-        self._greeting = Greeting(self._digest)
+        self._greeting = Greeting(self._digest, accept)
         self._first = role is Role.SERVER  # the next frame is the client's first
         self._room: memoryview | None = None
         if role is Role.CLIENT and self._digest is not None:
@@ -139,6 +144,12 @@ class Connection(Speaker):
     def role(self) -> Role:
         """Which end this is."""
         return self._role
+
+    @property
+    def peer_digest(self) -> bytes | None:
+        """Server: the schema digest that the client named, ours or one of `accept`; None until it did, and
+        without a handshake."""
+        return self._greeting.digest
 
     @property
     def passing(self) -> bool:
@@ -382,9 +393,8 @@ class Connection(Speaker):
 
     def _explain_refusal(self) -> None:
         if self._greeting.hello_came:
-            reason = "the bridge uses another contracts file"
-            frame = core.Reject(RejectCode.DIGEST, True, 0, self._digest or b"", reason).to_frame()
-            self._outgoing += frame
+            digest, reason = self._digest or b"", self._greeting.refusal
+            self._outgoing += core.Reject(RejectCode.DIGEST, True, 0, digest, reason).to_frame()
 
     def _fail(self, error: ProtocolError) -> Closed:
         """The peer broke the protocol: tell it, if it understands that."""

@@ -1,4 +1,4 @@
-"""A server's reading of the first bytes of a connection: the digest, and whether it is ours.
+"""A server's reading of the first bytes of a connection: the digest, and whether it is one that we take.
 
     | digest_len: u16 = 32 | digest: 32 bytes | ...          little-endian
 
@@ -13,7 +13,7 @@ from typing import Final
 from ..codec.frames import HEADER_SIZE
 from ..errors import HandshakeError
 from . import core
-from .refusals import mismatch
+from .refusals import mismatch, others
 
 __all__ = ["DIGEST_SIZE", "GREETING_SIZE", "Greeting", "greeting"]
 
@@ -34,15 +34,22 @@ def greeting(digest: bytes) -> bytes:
 class Greeting:
     """The first bytes from a client, as far as they came.
 
+    Args:
+        digest: ours.
+        accept: others that are taken as well.
+
     Attributes:
+        digest: that the client named, once it is accepted; None until then.
         refusing: a digest was refused, and a `Hello` may follow.
         hello_came: it did.
     """
 
-    def __init__(self, digest: bytes | None) -> None:
+    def __init__(self, digest: bytes | None, accept: frozenset[bytes] = frozenset()) -> None:
+        self.digest: bytes | None = None
         self.refusing = False
         self.hello_came = False
         self._digest = b"" if digest is None else digest
+        self._accept = accept - {self._digest}
         self._data = bytearray()
         self._after = bytearray()  # the start of what follows a digest that is refused
 
@@ -56,7 +63,7 @@ class Greeting:
 
         Raises:
             HandshakeError: another length.
-            SchemaMismatchError: another digest; `refusing` from now on.
+            SchemaMismatchError: a digest that is not accepted; `refusing` from now on.
         """
         missing = GREETING_SIZE - len(self._data)
         self._data += data[:missing]
@@ -72,11 +79,18 @@ class Greeting:
         if len(self._data) < GREETING_SIZE:
             return b""
         theirs = bytes(self._data[_LENGTH_SIZE:])
-        if theirs != self._digest:
+        if theirs != self._digest and theirs not in self._accept:
             self.refusing = True
             self.look_for_hello(data[missing:])
-            raise mismatch(theirs, self._digest)
+            raise mismatch(theirs, self._digest, others(len(self._accept)))
+        self.digest = theirs
         return data[missing:]
+
+    @property
+    def refusal(self) -> str:
+        """Why a digest is refused, for whoever sent it."""
+        accepted = others(len(self._accept))
+        return "the bridge uses another contracts file" + (f" and {accepted}" if accepted else "")
 
     def look_for_hello(self, data: bytes) -> None:
         """Take bytes that follow a refused digest; ends `refusing` at a whole `Hello`, or anything else."""

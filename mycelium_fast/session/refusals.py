@@ -19,7 +19,7 @@ from ..errors import (
 if TYPE_CHECKING:
     from .core import Reject
 
-__all__ = ["REGENERATE", "RejectCode", "error_of", "mismatch", "shortened", "unexplained"]
+__all__ = ["REGENERATE", "RejectCode", "error_of", "mismatch", "others", "shortened", "unexplained"]
 
 REGENERATE: Final = "Regenerate both ends from the same contracts file, then connect again."
 
@@ -34,10 +34,24 @@ class RejectCode(enum.IntEnum):
     VERSION = 5
 
 
-def mismatch(theirs: bytes, ours: bytes | None) -> SchemaMismatchError:
-    """Two digests that differ, both known."""
+def mismatch(theirs: bytes, ours: bytes | None, remark: str = "") -> SchemaMismatchError:
+    """Two digests that differ, both known.
+
+    Args:
+        remark: what else there is to say of it; "" for nothing.
+    """
     known = "not known here" if ours is None else ours.hex()
-    return SchemaMismatchError(f"the peer's schema digest {theirs.hex()} is not ours, {known}. {REGENERATE}")
+    said = f" ({remark})" if remark else ""
+    return SchemaMismatchError(
+        f"the peer's schema digest {theirs.hex()} is not ours, {known}{said}. {REGENERATE}"
+    )
+
+
+def others(count: int) -> str:
+    """What a server that refuses a digest says of further ones that it accepts; "" for none."""
+    if not count:
+        return ""
+    return f"accepts {count} other schema digest{'' if count == 1 else 's'}, of which this is none"
 
 
 def unexplained(ours: bytes | None) -> HandshakeError:
@@ -63,7 +77,7 @@ def error_of(reject: Reject, ours: bytes | None, *, connecting: bool) -> Transpo
         connecting: it came before the peer showed that it accepts us.
     """
     if reject.code == RejectCode.DIGEST:
-        return mismatch(reject.digest, ours)
+        return mismatch(reject.digest, ours, reject.reason)
     what = "the peer refuses the connection" if reject.fatal else "the peer refuses a request"
     if reject.type_id:
         what += f" concerning type id {reject.type_id}"

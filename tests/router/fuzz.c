@@ -308,7 +308,8 @@ static void join_in(peer *p) {
     myc_connection_options options = {0};
     random_types(bits);
     options.flags = chance(32);
-    options.publish = bits;
+    if (once_in(2)) options.publish = bits;
+    else options.knows = bits; /* its contracts do not have the honest types, whatever it may publish */
     options.frames_per_s = once_in(4) ? 1 + chance(10000) : 0;
     options.bytes_per_s = once_in(4) ? 1 + chance(1000000) : 0;
     size_t size = once_in(3) ? put_stream(scratch) : 0;

@@ -14,7 +14,7 @@ static void free_command(command *each) {
 static void free_connection(myc_connection *c) {
     for (unsigned page = 0; c->missed && page < PAGES; page++) free(c->missed[page]);
     void *memory[] = {c->missed, c->partial, c->held.items, c->types, c->may_publish, c->may_receive,
-                      atomic_load(&c->published), c};
+                      c->knows, atomic_load(&c->published), c};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) free(memory[i]);
 }
 

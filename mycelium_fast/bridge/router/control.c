@@ -165,7 +165,7 @@ myc_connection *myc_router_add(myc_router *router, int fd, uint64_t id, const my
                                const uint8_t *bytes, size_t size) {
     myc_connection *c = calloc(1, sizeof *c);
     command *each = c ? new_command(ADD, c, bytes, size) : NULL;
-    if (!each || copy_permissions(each, options->publish, options->receive)) {
+    if (!each || copy_permissions(each, options->publish, options->receive) || copy_bits(&c->knows, options->knows)) {
         if (each) free_command(each);
         free(c);
         errno = ENOMEM;

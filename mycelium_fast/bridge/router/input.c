@@ -132,6 +132,8 @@ static size_t handle(myc_router *router, myc_connection *c, run each) {
     int reason = -1;
     if (known ? known - 1 != length : router->sizes && !router->options.forward_unknown)
         reason = known ? MYC_DROPPED_LENGTH : MYC_DROPPED_UNKNOWN;
+    else if (c->knows && !has_bit(c->knows, type_id))
+        reason = MYC_DROPPED_UNKNOWN;
     else if (c->may_publish && !has_bit(c->may_publish, type_id))
         reason = MYC_DROPPED_DENIED;
     if (reason >= 0) {
@@ -146,7 +148,7 @@ static size_t handle(myc_router *router, myc_connection *c, run each) {
 
 /* Handle the complete frames; returns their bytes, or all if nothing more is read of the connection. */
 static size_t look_through(myc_router *router, myc_connection *c, const uint8_t *bytes, size_t size) {
-    const uint32_t *sizes = c->may_publish ? NULL : router->sizes;
+    const uint32_t *sizes = c->may_publish || c->knows ? NULL : router->sizes;
     size_t done = 0, frames_in = 0, bytes_in = 0;
     router->run_count = router->block_start = 0;
     router->block_size = router->block_frames = 0;

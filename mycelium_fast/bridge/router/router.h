@@ -76,7 +76,7 @@ enum {
 
 /* Why frames were passed on to nobody. */
 enum {
-    MYC_DROPPED_UNKNOWN = 0, /* a type that the contracts do not have */
+    MYC_DROPPED_UNKNOWN = 0, /* a type that the contracts do not have, or the connection's own do not */
     MYC_DROPPED_LENGTH = 1,  /* a type of another length */
     MYC_DROPPED_CORE = 2,    /* a core frame */
     MYC_DROPPED_DENIED = 3,  /* a type that the connection may not publish */
@@ -117,6 +117,8 @@ typedef struct {
 typedef struct {
     unsigned flags;
     const uint64_t *publish, *receive;
+    const uint64_t *knows; /* a bitmap of the types that its contracts have, NULL for every type: it is handed no others,
+                              and sends others as it would unknown ones */
     double frames_per_s, bytes_per_s;
 } myc_connection_options;
 

@@ -139,6 +139,7 @@ struct myc_connection {
     int all;              /* it subscribed to every type, but those in `types` */
     uint64_t *types;      /* subscribed to, or with `all` those not wanted; NULL: none */
     uint64_t *may_publish, *may_receive;
+    uint64_t *knows;      /* the types that its contracts have, from its start; NULL: every one */
     int everywhere;       /* in router->everyone */
     int selective;        /* ... but not for every type */
 

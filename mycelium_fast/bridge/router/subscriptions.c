@@ -10,7 +10,7 @@ static int in_lists(const myc_connection *c) { return !c->ended && !c->at_end; }
 static int names_types(const myc_connection *c) { return c->flags & MYC_SUBSCRIBES && !c->all; }
 
 static int may_receive(const myc_connection *c, unsigned type_id) {
-    return !c->may_receive || has_bit(c->may_receive, type_id);
+    return (!c->may_receive || has_bit(c->may_receive, type_id)) && (!c->knows || has_bit(c->knows, type_id));
 }
 
 /* Of one that is `selective`. */
@@ -30,7 +30,7 @@ static void remove_from_lists(myc_router *router, myc_connection *c) {
 static void insert_into_lists(myc_router *router, myc_connection *c) {
     if (!in_lists(c)) return;
     if (!names_types(c)) {
-        c->selective = c->may_receive || (c->all && c->types);
+        c->selective = c->may_receive || c->knows || (c->all && c->types);
         if (join_sorted(&router->everyone, c)) end(c, MYC_END_MEMORY, 0);
         else c->everywhere = 1;
         return;
@@ -72,5 +72,5 @@ static void subscribe(myc_router *router, myc_connection *c, int wanted, const u
             return;
         }
     }
-    if (c->everywhere) c->selective = c->may_receive || c->all;
+    if (c->everywhere) c->selective = c->may_receive || c->knows || c->all;
 }

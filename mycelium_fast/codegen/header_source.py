@@ -15,7 +15,7 @@ from typing import Any, Final
 from ..contracts.layout import FieldLayout, MessageLayout
 from ..contracts.model import Field
 from ..contracts.types import U256, Array, Bytes, Element, Scalar, String, Vec
-from .names import comment_lines, rule_text, snake_case
+from .names import capacity_text, comment_lines, rule_text, snake_case
 
 __all__ = ["FILTERS", "FieldNames", "HeaderNames", "MessageNames", "header_names"]
 
@@ -96,19 +96,8 @@ _RESERVED: Final = re.compile(
 _TYPE_NAME: Final = re.compile(r".*_t")
 
 _MESSAGE_FUNCTIONS: Final = (
-    *(
-        "init",
-        "payload",
-        "structure",
-        "check",
-        "verify",
-        "view",
-        "decode",
-        "validate",
-        "encode",
-        "write_frame",
-    ),
-    *("info",),
+    *("init", "payload", "structure", "check", "verify", "view"),
+    *("decode", "validate", "encode", "write_frame", "info"),
 )
 _MESSAGE_CONSTANTS: Final = ("TYPE_ID", "PAYLOAD_SIZE", "FRAME_SIZE", "BUFFER_CLASS", "CONFIDENTIAL")
 _SCHEMA_FUNCTIONS: Final = ("find", "messages", "digest", "write_handshake", "check_handshake")
@@ -290,10 +279,7 @@ def message_doc(item: MessageLayout) -> str:
 
 def field_doc(field: FieldLayout) -> str:
     """The comment above a field's accessors."""
-    what = f"{field.field.name}: {field.field.type}"
-    if field.field.capacity is not None:
-        unit = "bytes of UTF-8" if isinstance(field.field.type, String) else "elements"
-        what += f", at most {field.field.capacity} {unit}"
+    what = f"{field.field.name}: {field.field.type}{capacity_text(field.field)}"
     lines = [doc(f"{what}, at offset {field.offset}.")]
     if field.field.description.strip():
         lines.append(doc(field.field.description))

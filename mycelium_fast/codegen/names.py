@@ -10,9 +10,19 @@ import textwrap
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
-from ..contracts.model import Rule
+from ..contracts.model import Field, Rule
+from ..contracts.types import String
 
-__all__ = ["comment_lines", "plain_text", "rule_text", "snake_case", "styled", "unique", "upper_camel"]
+__all__ = [
+    "capacity_text",
+    "comment_lines",
+    "plain_text",
+    "rule_text",
+    "snake_case",
+    "styled",
+    "unique",
+    "upper_camel",
+]
 
 #: Where one word of a name ends: "fooBar", "HTTPServer", "foo2Bar".
 _WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -67,6 +77,14 @@ def styled(names: Sequence[str], style: Callable[[str], str], taken: Collection[
 def rule_text(rule: Rule) -> str:
     """A rule of a contract as errors show it: `max: 30`."""
     return rule.name if rule.limit is True else f"{rule.name}: {rule.limit}"
+
+
+def capacity_text(field: Field) -> str:
+    """What follows a type in a comment: `, at most 32 bytes of UTF-8`; empty where there is no capacity."""
+    if field.capacity is None:
+        return ""
+    unit = "bytes of UTF-8" if isinstance(field.type, String) else "elements"
+    return f", at most {field.capacity} {unit}"
 
 
 def plain_text(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from ..contracts.layout import FieldLayout, MessageLayout
 from ..contracts.model import Contracts, Message, Rule
 from ..contracts.types import U256, Array, Bytes, Element, Scalar, String, Vec
-from .names import comment_lines, rule_text, snake_case, styled
+from .names import capacity_text, comment_lines, rule_text, snake_case, styled
 
 __all__ = ["FILTERS"]
 
@@ -101,11 +101,6 @@ def _argument(expression: str) -> str:
     return f"({expression})" if " " in expression else expression
 
 
-def has_rules(item: MessageLayout) -> bool:
-    """Whether any field has a rule to check."""
-    return any(field.field.rules for field in item.fields)
-
-
 def broken(field: FieldLayout, rule: Rule, value: str, index: int) -> str:
     """An expression, true where a value breaks a rule.
 
@@ -190,10 +185,7 @@ def message_doc(item: MessageLayout, indent: int) -> str:
 def field_doc(field: FieldLayout, label: str, indent: int) -> str:
     """The comment of a field: what the contract says of it."""
     given = field.field
-    what = f"Type: {given.type}"
-    if given.capacity is not None:
-        unit = "bytes of UTF-8" if isinstance(given.type, String) else "elements"
-        what += f", at most {given.capacity} {unit}"
+    what = f"Type: {given.type}{capacity_text(given)}"
     if isinstance(given.type, Array):
         what += f", exactly {given.type.length} elements"
     if _unsigned64(given.type):
@@ -254,7 +246,6 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "closed": closed,
     "comment": comment,
     "field_doc": field_doc,
-    "has_rules": has_rules,
     "kind": kind,
     "labels": labels,
     "message_doc": message_doc,

@@ -16,7 +16,16 @@ from typing import Any, Final
 from ..contracts.layout import FieldLayout, MessageLayout
 from ..contracts.model import Rule
 from ..contracts.types import SCALARS, U256, Array, Bytes, Element, Scalar, String, Vec
-from .names import comment_lines, plain_text, rule_text, snake_case, styled, unique, upper_camel
+from .names import (
+    capacity_text,
+    comment_lines,
+    plain_text,
+    rule_text,
+    snake_case,
+    styled,
+    unique,
+    upper_camel,
+)
 
 __all__ = ["FILTERS"]
 
@@ -154,12 +163,7 @@ def _inert(line: str) -> str:
 
 def about(place: FieldLayout) -> str:
     """What a field is, in Markdown: type, capacity, where it lies, what is checked and what is not."""
-    kind = place.field.type
-    capacity = ""
-    if isinstance(kind, String):
-        capacity = f", at most {kind.capacity} bytes of UTF-8"
-    elif isinstance(kind, Vec):
-        capacity = f", at most {kind.capacity} elements"
+    kind, capacity = place.field.type, capacity_text(place.field)
     optional = ", optional" if place.field.optional else ""
     text = f"`{kind}`{capacity}{optional}; bytes {place.offset} to {place.end} of the payload."
     if place.field.rules:
@@ -168,10 +172,6 @@ def about(place: FieldLayout) -> str:
         names = ", ".join(_inert(plain_text(rule.name)) for rule in place.field.context_rules)
         text += f" Not checked here: {names}."
     return text
-
-
-def _rule_text(rule: Rule) -> str:
-    return rule.name if rule.limit is True else f"{rule.name} {limit_text(rule)}"
 
 
 def limit_text(rule: Rule) -> str:

@@ -13,8 +13,9 @@ import logging
 import socket
 import ssl
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from ..bus.environment import ACCEPTED_VARIABLE, DIGEST_VARIABLE, SOCKET_VARIABLE
 from ..errors import TransportError
 from ..transport.addresses import Address
 from .audit import audit
@@ -29,11 +30,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["Bridge"]
-
-# What workers find in their environment.
-_SOCKET: Final = "MYCELIUM_SOCKET"
-_DIGEST: Final = "MYCELIUM_SCHEMA_DIGEST"
-_ACCEPTED: Final = "MYCELIUM_ACCEPTED_DIGESTS"
 
 
 class Bridge:
@@ -246,11 +242,11 @@ class Bridge:
         found = {}
         path = next((each.unix for each in self._config.listeners if each.unix is not None), None)
         if path is not None:
-            found[_SOCKET] = str(path.absolute())
+            found[SOCKET_VARIABLE] = str(path.absolute())
         if self._schema.digest is not None:
-            found[_DIGEST] = self._schema.digest.hex()
+            found[DIGEST_VARIABLE] = self._schema.digest.hex()
         if others := self._schema.others():
-            found[_ACCEPTED] = ",".join(each.digest.hex() for each in others)
+            found[ACCEPTED_VARIABLE] = ",".join(each.digest.hex() for each in others)
         return found
 
     def _attach_worker(self, sock: socket.socket, name: str) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
+from ..bus.environment import ACCEPTED_VARIABLE, DIGEST_VARIABLE, SOCKET_VARIABLE
 from ..bus.toml_tables import Problem, did_you_mean, listed, show
 from ..contracts import load
 from ..errors import ContractError, TransportError
@@ -37,7 +38,7 @@ _MAX_TYPE_ID: Final = 65_535
 #: Bytes that the path of a Unix socket may have, on every system that we know.
 _MAX_SOCKET_PATH: Final = 107 if os.uname().sysname == "Linux" else 103
 #: What the bridge itself puts into a worker's environment.
-_SET_BY_BRIDGE: Final = ("MYCELIUM_SOCKET", "MYCELIUM_SCHEMA_DIGEST", "MYCELIUM_ACCEPTED_DIGESTS")
+_SET_BY_BRIDGE: Final = (SOCKET_VARIABLE, DIGEST_VARIABLE, ACCEPTED_VARIABLE)
 
 
 @dataclass(frozen=True)

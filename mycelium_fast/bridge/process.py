@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ..bus.environment import SOCKET_VARIABLE
 from . import guard
 from .config import WorkerConfig
 from .output import Output, readable, writable
@@ -59,7 +60,7 @@ def environment_of(config: WorkerConfig, common: Mapping[str, str]) -> dict[str,
             made.pop(name, None)
     made.update(common)
     if config.transport == "stdio":
-        made["MYCELIUM_SOCKET"] = "stdio:"
+        made[SOCKET_VARIABLE] = "stdio:"
     else:
         made.setdefault("PYTHONUNBUFFERED", "1")  # or the log has what it prints when it ends
     for name, value in config.environment.items():

@@ -26,6 +26,7 @@ from ..session import DIGEST_SIZE
 from ..transport.addresses import Address, parse_address
 from ..transport.dial import claim_stdio
 from .client import MyceliumClient
+from .environment import DIGEST_VARIABLE
 from .registry import modules, only_digest
 from .transports import SocketTransport, TcpTransport, UnixTransport
 
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from .settings import Options
 
 __all__ = [
-    "ACCEPTED_VARIABLE",
-    "DIGEST_VARIABLE",
-    "SOCKET_VARIABLE",
     "load_function",
     "prepare",
     "run_worker",
@@ -43,11 +41,6 @@ __all__ = [
     "worker_digest",
 ]
 
-#: What a bridge tells its workers.
-SOCKET_VARIABLE: Final = "MYCELIUM_SOCKET"
-DIGEST_VARIABLE: Final = "MYCELIUM_SCHEMA_DIGEST"
-#: Digests of other schemas that it accepts, with commas between them; only there if it does.
-ACCEPTED_VARIABLE: Final = "MYCELIUM_ACCEPTED_DIGESTS"
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 #: Seconds for the answer of a bridge that is known to give one.
 _STDIO_GRACE_S: Final = 5.0

@@ -13,10 +13,8 @@ import click
 
 from mycelium_fast.errors import MyceliumError
 
+from ..bus.environment import ACCEPTED_VARIABLE, DIGEST_VARIABLE, SOCKET_VARIABLE
 from ..bus.worker import (
-    ACCEPTED_VARIABLE,
-    DIGEST_VARIABLE,
-    SOCKET_VARIABLE,
     load_function,
     prepare,
     run_worker,

@@ -7,7 +7,7 @@ third-party code and works before anything is compiled.
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
@@ -174,4 +174,4 @@ def __dir__() -> list[str]:
 
 def get_include() -> str:
     """The directory of the C headers that a generated module is compiled with."""
-    return str(Path(__file__).parent / "codec")
+    return os.path.join(os.path.dirname(__file__), "codec")

@@ -9,10 +9,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mycelium_fast.contracts import Contracts, layout, parse
+from mycelium_fast.contracts.report import Report
+from mycelium_fast.contracts.source import compose
 from mycelium_fast.errors import ContractError
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
@@ -63,6 +67,24 @@ def check(data: bytes) -> None:
             assert layout(message).size <= 16_777_216
 
 
+def composed(data: bytes) -> tuple[object, list[tuple[int, int, str]]]:
+    """The tree of a file with the places of all its nodes, and what is wrong with it."""
+    root = compose(data, report := Report())
+    try:
+        report.raise_problems("")
+    except ContractError as error:
+        return root, list(error.problems)
+    return root, []
+
+
+def check_parsers(data: bytes) -> None:
+    """Read a file as an installation does whose PyYAML has no parser in C, and see that nothing differs."""
+    found = composed(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(yaml, "CSafeLoader", raising=False)
+        assert repr(found) == repr(composed(data))  # (not a number equals nothing)
+
+
 YAML = st.text(
     st.sampled_from("ab1.:-?,[]{}#&*!|>'\"%@`\\ \t\n\r~<=\ufeff\x07\u00e9\U0001f344"), max_size=200
 )
@@ -72,6 +94,68 @@ YAML = st.text(
 @given(st.one_of(st.binary(max_size=200), YAML.map(str.encode)))
 def test_random_bytes_are_read_or_refused(data: bytes) -> None:
     check(data)
+
+
+#: What indentation, quotes, blocks and aliases are made of, which random characters seldom come to.
+PIECES = [
+    *(
+        "a",
+        "b",
+        "1",
+        ": ",
+        "- ",
+        "\n",
+        "\n  ",
+        "\n    ",
+        "\n  - ",
+        ":\n  ",
+        ",",
+        "[",
+        "]",
+        "{",
+        "}",
+        "[a, b]",
+        "{a: 1}",
+    ),
+    *(
+        "|\n  ",
+        ">-\n  ",
+        "|2\n",
+        "|+",
+        ">#",
+        " #",
+        "#",
+        '"',
+        "'",
+        "\\",
+        '"\\u0041\\x41"',
+        "&a ",
+        "*a",
+        "*a : ",
+        "!!str ",
+    ),
+    *(
+        "? ",
+        "---",
+        "\n---\n",
+        "...",
+        "%YAML 1.1\n",
+        "~",
+        "null",
+        "\t",
+        "\r",
+        "\ufeff",
+        "\u2028",
+        "k" * 1020,
+        "\u00e9",
+    ),
+]
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.one_of(YAML, st.lists(st.sampled_from(PIECES), max_size=12).map("".join)))
+def test_both_parsers_read_alike(text: str) -> None:
+    check_parsers(text.encode())
 
 
 @settings(deadline=None)
@@ -96,3 +180,4 @@ def mutated_schemas(draw: st.DrawFn) -> bytes:
 @given(mutated_schemas())
 def test_mutated_schemas_are_read_or_refused(data: bytes) -> None:
     check(data)
+    check_parsers(data)

@@ -288,9 +288,48 @@ def test_a_large_frame_grows_with_what_has_arrived() -> None:
     assert [bytes(run) for run in runs] == [frame]
     del room
     assert (scanner.pending, pool.stats().large) == (0, 1)
-    del runs
-    assert pool.stats().large == 0
     assert len(scanner.get_buffer()) == 1024
+
+
+def test_large_frames_of_one_size_share_memory_until_a_smaller_one_comes() -> None:
+    pool = BufferPool(1024, 1)
+    scanner = FrameScanner(pool=pool)
+    large, small = (encode_frame(2000, random.Random(6).randbytes(size)) for size in (100_000, 10))
+    addresses = set()
+    for _ in range(4):
+        (run,) = scanner.feed(large)
+        assert bytes(run) == large
+        addresses.add(_address(run))
+        del run
+        assert pool.stats().large == 1
+    assert len(addresses) == 1
+    scanner.feed(small)
+    assert pool.stats().large == 0
+
+
+def test_a_large_frame_that_somebody_holds_is_not_overwritten() -> None:
+    pool = BufferPool(1024, 1)
+    scanner = FrameScanner(pool=pool)
+    frames = [encode_frame(2000, bytes([number]) * 100_000) for number in range(4)]
+    runs = [run for frame in frames for run in scanner.feed(frame)]
+    assert [bytes(run) for run in runs] == frames
+    assert pool.stats().large == 4
+    del runs
+    assert pool.stats().large == 1
+
+
+def test_memory_of_more_than_a_mebibyte_is_not_kept() -> None:
+    pool = BufferPool(1024, 1)
+    scanner = FrameScanner(pool=pool)
+    for size, kept in ((1 << 20, 1), ((1 << 20) + 1, 0)):
+        assert len(scanner.feed(encode_frame(2000, bytes(size)))) == 1
+        assert pool.stats().large == kept
+
+
+def _address(run: Run) -> int:
+    import numpy
+
+    return int(numpy.frombuffer(run, "u1").ctypes.data)
 
 
 def test_an_exhausted_pool_loses_nothing_of_what_was_read() -> None:

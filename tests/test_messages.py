@@ -309,6 +309,26 @@ def test_numpy_numbers_and_arrays_are_taken(shapes: ModuleType) -> None:
             setattr(message, field, value)
 
 
+def test_a_list_that_changes_while_it_is_converted_counts_as_it_was(shapes: ModuleType) -> None:
+    class Emptying:
+        def __index__(self) -> int:
+            items.clear()
+            return 2
+
+    items: list[Any] = [1, Emptying(), 3]
+    message = shapes.Shapes(**SHAPE_VALUES)
+    message.a_vec = items
+    assert message.a_vec == [1, 2, 3]
+    assert items == []
+
+
+@pytest.mark.parametrize("items", [[1, 2, True], [True, 1, 2], [1, 70_000, 3], (1, "x", 2), [1, 2**70]])
+def test_the_element_that_does_not_fit_is_named(shapes: ModuleType, items: Any) -> None:
+    wrong = next(i for i, item in enumerate(items) if type(item) is not int or item >= 65_536)
+    with pytest.raises((TypeError, EncodeError), match=re.escape(f"Shapes.a_vec[{wrong}]: ")):
+        shapes.Shapes(**{**SHAPE_VALUES, "a_vec": items})
+
+
 def test_setting_a_shorter_value_leaves_nothing_of_the_longer_one(shapes: ModuleType) -> None:
     message = shapes.Shapes(**{**SHAPE_VALUES, "a_string": "12345", "a_vec_u8": b"abc", "a_vec": [1, 2, 3]})
     for field, value in (("a_string", ""), ("a_vec_u8", b""), ("a_vec", [])):

@@ -92,7 +92,8 @@ class PoolStats:
         in_use: blocks that somebody holds.
         high_water: the most blocks that were in use at a time.
         misses: how often a block was wanted while none was free.
-        large: blocks of their own in use, for frames larger than `block_size`; not among the others.
+        large: blocks of their own for frames larger than `block_size`, in use or kept for the next one;
+            not among the others.
     """
 
     block_size: int

@@ -15,6 +15,9 @@ cdef class Definition:
 # with `errors`, bad frames are left out and their exceptions appended.
 cdef list decode_frames(const myc_spec *spec, const uint8_t *frames, Py_ssize_t end, bint validate, list errors)
 
+# A message from `spec.size` bytes, or None where they are bad: for who has `decode_frames` say why. Runs no Python code.
+cdef object decode_if_good(const myc_spec *spec, const uint8_t *payload, bint validate)
+
 # The class functions that decode, and how many there are.
 cdef int decoders(PyMethodDef **functions) noexcept
 

@@ -6,7 +6,6 @@ contracts model computed. NumPy is imported when a dtype is asked for, not befor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +30,41 @@ _NUMPY_SCALARS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class FieldDefinition:
+class _Definition:
+    """Immutable; made of keywords, one for every annotation; equal to another of its class with equal values.
+
+    That is a frozen dataclass, but for the import: `dataclasses` would take longer than all of the codec.
+    """
+
+    def __init__(self, **values: Any) -> None:
+        names = type(self).__annotations__.keys()
+        if values.keys() != names:
+            raise TypeError(f"{type(self).__name__} takes the keywords {', '.join(names)}")
+        self.__dict__.update(values)
+
+    def _values(self) -> tuple[Any, ...]:
+        return tuple([getattr(self, name) for name in type(self).__annotations__])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, type(self)):
+            return NotImplemented
+        return self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def __repr__(self) -> str:
+        values = [f"{name}={getattr(self, name)!r}" for name in type(self).__annotations__]
+        return f"{type(self).__name__}({', '.join(values)})"
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"cannot assign to {name!r}: a {type(self).__name__} does not change")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"cannot delete {name!r}: a {type(self).__name__} does not change")
+
+
+class FieldDefinition(_Definition):
     """One field, with its place in the payload.
 
     Attributes:
@@ -66,8 +98,7 @@ class FieldDefinition:
     context_rules: tuple[tuple[str, Any], ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class MessageDefinition:
+class MessageDefinition(_Definition):
     """One message: what its contract says, and its layout in bytes.
 
     Attributes:

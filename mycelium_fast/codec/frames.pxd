@@ -20,6 +20,7 @@ cdef class FrameScanner:
     cdef readonly uint64_t frames, bytes, reads
     cdef BufferPool _pool
     cdef Block _block
+    cdef Block _large             # of a frame that is complete, for the next of its size; None where there is none
     cdef Py_ssize_t _begin, _end  # of the partial frame within the block
     cdef Py_ssize_t _wanted       # size that the partial frame must reach before it is worth looking at again
     cdef Py_ssize_t _offered      # bytes that may be committed

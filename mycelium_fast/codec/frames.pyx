@@ -37,6 +37,8 @@ cdef extern from "Python.h":
 cdef int FIRST_APPLICATION_TYPE_ID = 1000
 # A time to wait for a pool's block: none at all, and no block of the pool if it has none.
 cdef double NO_POOL = -1.0
+# Memory of one large frame that is kept for the next: doubling it anew costs more than reading it does.
+cdef Py_ssize_t MOST_KEPT = MYC_HEADER_SIZE + (1 << 20)
 
 #: Bytes before a payload.
 HEADER_SIZE = MYC_HEADER_SIZE
@@ -84,7 +86,7 @@ def encode_frame(type_id, payload):
 
 @cython.final
 @cython.no_gc  # its owner is a block or a bytes object
-@cython.freelist(64)
+@cython.freelist(4096)  # a block of short frames whose types alternate has a run for each
 cdef class Run:
     """Back-to-back frames of one type id and one length, as they stood in the stream.
 
@@ -201,7 +203,8 @@ cdef class FrameScanner:
 
     A partial frame is kept until the rest arrives, and no more than that. A frame larger than a block gets memory of
     its own, which doubles as the frame arrives; one longer than `max_payload_size` is refused when its header is
-    complete, with nothing allocated for it. One thread at a time.
+    complete, with nothing allocated for it. Memory of up to 1 MiB waits for a next frame of the same size, until a
+    smaller one comes. One thread at a time.
 
     Args:
         max_payload_size: payload bytes that a frame may have.
@@ -335,6 +338,8 @@ cdef class FrameScanner:
         self._begin += split(
             block, block.memory + self._begin, self._end - self._begin, self.max_payload_size, runs
         )
+        if len(runs) > given:
+            self._large = None
         for number in range(given, len(runs)):
             run = runs[number]
             self.frames += run.count
@@ -344,7 +349,9 @@ cdef class FrameScanner:
         if self._end - self._begin >= MYC_HEADER_SIZE:
             self._header(block.memory + self._begin)
         elif self._begin == self._end and block.size > self._pool.block_size:
-            self._block = None  # the memory of one large frame, which is complete
+            # The memory of one large frame, which is complete.
+            self._large = block if block.size <= MOST_KEPT else None
+            self._block = None
             self._begin = self._end = 0
         return 0
 
@@ -357,7 +364,7 @@ cdef class FrameScanner:
                 f"a frame of type id {myc_load_u16(frame)} declares a payload of {length} bytes; "
                 f"at most {self.max_payload_size} are accepted"
             )
-            self._block = None
+            self._block = self._large = None
             self._begin = self._end = 0
         return 0
 
@@ -384,8 +391,15 @@ cdef class FrameScanner:
                 self._begin, self._end = 0, partial
                 return 0
         if self._wanted > usual:
-            # By what has arrived, never by what a header merely claims.
-            block = self._pool.acquire_large(min(self._wanted, 2 * max(partial, usual)))
+            if (
+                self._large is not None and self._large.size == self._wanted
+                and Py_REFCNT(<PyObject *>self._large) == 1
+            ):
+                block = self._large
+            else:
+                # By what has arrived, never by what a header merely claims.
+                block = self._pool.acquire_large(min(self._wanted, 2 * max(partial, usual)))
+            self._large = None
         elif limit_s != NO_POOL:
             block = self._pool.acquire_within(limit_s)
         else:

@@ -40,35 +40,46 @@ static inline int myc_compact_int(PyObject *value, int64_t *number) {
     return 1;
 }
 
-static inline int myc_put_fast(const myc_field *field, uint8_t *memory, PyObject *value) {
-    int kind = field->kind;
-    if (kind <= MYC_I64) {
-        int64_t number;
-        int overflow;
-        if (!PyLong_CheckExact(value)) return 0;
-        if (!myc_compact_int(value, &number)) {
-            number = PyLong_AsLongLongAndOverflow(value, &overflow);
-            if (overflow) return 0;
-        }
-        if (kind == MYC_U64) {
-            if (number < 0) return 0;
-            memcpy(memory, &number, 8);
-            return 1;
-        }
-        if (number < myc_lowest[kind] || number > myc_highest[kind]) return 0;
-        myc_store_int(kind, memory, number);
+/* An int of exactly that type into any of MYC_U8 to MYC_I64. */
+static inline int myc_put_int_fast(int kind, uint8_t *memory, PyObject *value) {
+    int64_t number;
+    int overflow;
+    if (!PyLong_CheckExact(value)) return 0;
+    if (!myc_compact_int(value, &number)) {
+        number = PyLong_AsLongLongAndOverflow(value, &overflow);
+        if (overflow) return 0;
+    }
+    if (kind == MYC_U64) {
+        if (number < 0) return 0;
+        memcpy(memory, &number, 8);
         return 1;
     }
+    if (number < myc_lowest[kind] || number > myc_highest[kind]) return 0;
+    myc_store_int(kind, memory, number);
+    return 1;
+}
+
+static inline int myc_put_bytes_fast(uint32_t size, uint8_t *memory, PyObject *value) {
+    if (!PyBytes_CheckExact(value) || PyBytes_GET_SIZE(value) != (Py_ssize_t)size) return 0;
+    myc_copy(memory, (const uint8_t *)PyBytes_AS_STRING(value), size);
+    return 1;
+}
+
+static inline int myc_put_double_fast(uint8_t *memory, PyObject *value) {
+    if (!PyFloat_CheckExact(value)) return 0;
+    memcpy(memory, &((PyFloatObject *)value)->ob_fval, 8);
+    return 1;
+}
+
+static inline int myc_put_fast(const myc_field *field, uint8_t *memory, PyObject *value) {
+    int kind = field->kind;
+    if (kind <= MYC_I64) return myc_put_int_fast(kind, memory, value);
     switch (kind) {
     case MYC_BYTES:
     case MYC_U256:
-        if (!PyBytes_CheckExact(value) || PyBytes_GET_SIZE(value) != (Py_ssize_t)field->size) return 0;
-        myc_copy(memory, (const uint8_t *)PyBytes_AS_STRING(value), field->size);
-        return 1;
+        return myc_put_bytes_fast(field->size, memory, value);
     case MYC_F64:
-        if (!PyFloat_CheckExact(value)) return 0;
-        memcpy(memory, &((PyFloatObject *)value)->ob_fval, 8);
-        return 1;
+        return myc_put_double_fast(memory, value);
     case MYC_STRING: {
         if (!PyUnicode_CheckExact(value) || !PyUnicode_IS_COMPACT_ASCII(value)) return 0;
         uint64_t size = (uint64_t)PyUnicode_GET_LENGTH(value);
@@ -81,6 +92,20 @@ static inline int myc_put_fast(const myc_field *field, uint8_t *memory, PyObject
     default:
         return 0;
     }
+}
+
+/* Write elements for as long as they are of exactly the expected type; gives how many. It runs nobody's code, so a
+ * list stays as it is meanwhile. */
+static inline Py_ssize_t myc_put_elements_fast(int kind, uint32_t size, uint8_t *memory, PyObject **items,
+                                               Py_ssize_t count) {
+    Py_ssize_t done = 0;
+    if (kind <= MYC_I64)
+        while (done < count && myc_put_int_fast(kind, memory + done * size, items[done])) done++;
+    else if (kind == MYC_F64)
+        while (done < count && myc_put_double_fast(memory + done * size, items[done])) done++;
+    else if (kind == MYC_BYTES || kind == MYC_U256)
+        while (done < count && myc_put_bytes_fast(size, memory + done * size, items[done])) done++;
+    return done;
 }
 
 /* The one-digit constructor is the quicker one, and most numbers are that small. */

@@ -8,13 +8,13 @@ from cpython.buffer cimport PyBUF_ND, PyBuffer_Release, PyObject_CheckBuffer, Py
 from cpython.bool cimport PyBool_Check
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
-from cpython.list cimport PyList_New, PyList_SET_ITEM
+from cpython.list cimport PyList_CheckExact, PyList_New, PyList_SET_ITEM
 from cpython.long cimport PyLong_Check, PyLong_CheckExact
 from cpython.number cimport PyIndex_Check, PyNumber_Float, PyNumber_Index
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from cpython.sequence cimport PySequence_Check
-from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
+from cpython.tuple cimport PyTuple_CheckExact, PyTuple_New, PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_Check, PyUnicode_DecodeUTF8
 from libc.math cimport isfinite, isinf
 from libc.string cimport memcpy, memset
@@ -33,6 +33,7 @@ cdef extern from "values.h":
     const int64_t myc_lowest[]
     const int64_t myc_highest[]
     void myc_store_int(int, uint8_t *, int64_t)
+    Py_ssize_t myc_put_elements_fast(int, uint32_t, uint8_t *, PyObject **, Py_ssize_t)
     object myc_get_number(int, const uint8_t *)
 
 cdef extern from *:
@@ -76,6 +77,7 @@ cdef extern from *:
     object myc_long_from_bytes(const unsigned char *, size_t, int)
     long long PyLong_AsLongLongAndOverflow(object, int *) except? -1
     unsigned long long PyLong_AsUnsignedLongLong(object) except? 0xFFFFFFFFFFFFFFFF
+    PyObject **PySequence_Fast_ITEMS(object)
     const char *PyUnicode_AsUTF8AndSize(object, Py_ssize_t *) except NULL
 
 # --- Python values to memory ------------------------------------------------------------------------------
@@ -223,7 +225,7 @@ cdef inline int put_element(
 
 cdef int put_elements(const myc_field *field, uint8_t *memory, value) except -1:
     """An array or a Vec. `memory` is the field's; a Vec of u8 takes bytes as well."""
-    cdef Py_ssize_t count, index
+    cdef Py_ssize_t count, index, done
     cdef uint16_t wire_count
     cdef Py_buffer view
     cdef bint is_vec = field.kind == MYC_VEC
@@ -243,8 +245,7 @@ cdef int put_elements(const myc_field *field, uint8_t *memory, value) except -1:
         PySequence_Check(value) and hasattr(type(value), "__len__")
     ):
         wrong_type(field, -1, "a list or tuple", value)
-    # A copy of anything that is not a tuple: converting an element may run code that changes a list.
-    items = tuple(value)
+    items = value if PyList_CheckExact(value) or PyTuple_CheckExact(value) else tuple(value)
     count = len(items)
     if is_vec:
         if count > field.count:
@@ -253,8 +254,16 @@ cdef int put_elements(const myc_field *field, uint8_t *memory, value) except -1:
         memcpy(memory, &wire_count, 2)
     elif count != field.count:
         return wrong_size(field, -1, count, f"exactly {field.count}", "elements")
-    for index in range(count):
-        put_element(field, index, field.element_kind, field.element_size, contents + index * field.element_size, items[index])
+    done = myc_put_elements_fast(
+        field.element_kind, field.element_size, contents, PySequence_Fast_ITEMS(items), count
+    )
+    if done < count:
+        # From a copy of what is a list: converting an element may run code that changes it.
+        items = tuple(items)
+        for index in range(done, count):
+            put_element(
+                field, index, field.element_kind, field.element_size, contents + index * field.element_size, items[index]
+            )
     return 0
 
 

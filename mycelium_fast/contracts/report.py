@@ -36,6 +36,11 @@ class Report:
         self._warnings.add((position.line, position.column, text))
 
     @property
+    def has_problems(self) -> bool:
+        """Whether the file is unusable."""
+        return bool(self._problems)
+
+    @property
     def warnings(self) -> tuple[tuple[int, int, str], ...]:
         """The warnings in file order."""
         return tuple(sorted(self._warnings))

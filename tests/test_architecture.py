@@ -114,6 +114,22 @@ print("\\n".join(sorted({name.partition(".")[0] for name in set(sys.modules) - b
     assert loaded - cython - {"mycelium_fast"} <= sys.stdlib_module_names
 
 
+#: What takes long to import, by what is to do without it.
+HEAVY = {
+    "import mycelium_fast": "asyncio dataclasses inspect logging pathlib socket ssl",
+    "import mycelium_fast.example_messages": "asyncio dataclasses inspect logging pathlib socket ssl",
+    "from mycelium_fast import TcpTransport, UnixTransport": "asyncio pathlib ssl subprocess",
+    "from mycelium_fast import MyceliumClient": "pathlib yaml",
+}
+
+
+@pytest.mark.parametrize("statement", HEAVY)
+def test_an_import_brings_nothing_heavy_that_it_does_not_need(statement: str) -> None:
+    code = f"import sys; before = set(sys.modules)\n{statement}\nprint(*set(sys.modules) - before)"
+    loaded = set(checked(sys.executable, "-c", code).split())
+    assert loaded & set(HEAVY[statement].split()) == set()
+
+
 def test_contracts_and_codegen_work_with_nothing_compiled(tmp_path: Path) -> None:
     """The package builds itself: what its build uses has to run from the bare source tree."""
     code = f"""

@@ -298,6 +298,18 @@ def test_without_a_handshake_nothing_is_sent_before_the_first_frame(peer: Peer, 
     run(main())
 
 
+def test_a_close_is_no_refusal_of_a_digest_that_was_not_sent(peer: Peer, path: Path) -> None:
+    async def main() -> None:
+        async with MyceliumClient(f"unix:{path}", handshake=False, reconnect=False) as client:
+            subscriber = client.subscriber(TradeTick)
+            (await accept(peer, greeted=False)).close()
+            with pytest.raises(TransportError, match="closed the connection") as caught:
+                await subscriber.recv(20)
+            assert "digest" not in str(caught.value)
+
+    run(main())
+
+
 def test_a_peer_that_does_not_accept_is_a_time_out(path: Path) -> None:
     async def main() -> None:
         with pytest.raises(TransportTimeout, match=r"within 0\.05 s"):

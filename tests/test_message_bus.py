@@ -220,6 +220,62 @@ def test_a_waiting_thread_is_woken_and_many_threads_lose_nothing(make: Make) -> 
     assert subscriber.stats().high_water <= 64
 
 
+def test_who_begins_to_wait_at_the_moment_of_a_publish_is_woken(make: Make) -> None:
+    a, b = make("a"), make("b")
+    rounds = 2000
+    answers = a.subscriber(TradeTick)
+
+    def echo(recv: Callable[[], Any]) -> None:
+        publisher = b.publisher_to("a", TradeTick)
+        for _ in range(rounds):
+            publisher.publish(recv())
+
+    def echo_async(subscriber: Any) -> None:
+        with contextlib.closing(asyncio.new_event_loop()) as loop:
+            echo(lambda: loop.run_until_complete(subscriber.recv_async(20)))
+
+    # One of them waits in the system, the others for the one.
+    first, second, third = (b.subscriber(TradeTick) for _ in range(3))
+    with ThreadPoolExecutor(3) as pool:
+        done = [
+            pool.submit(echo, lambda: first.recv(20)),
+            pool.submit(echo, lambda: next(second)),
+            pool.submit(echo_async, third),
+        ]
+        publisher = a.publisher_to("b", TradeTick)
+        try:
+            for number in range(rounds):
+                publisher.publish(TradeTick(number, 1))
+                assert [answers.recv(20).price for _ in range(3)] == [number] * 3
+        finally:
+            b.close()  # so that none of them waits for ever
+        for each in done:
+            each.result(20)
+
+
+def test_buses_come_and_go_while_others_publish(make: Make) -> None:
+    a = make("a")
+    mine = a.subscriber(TradeTick)
+    publisher = a.publisher(TradeTick)
+
+    def come_and_go() -> None:
+        for _ in range(50):
+            with make("b") as bus:
+                bus.subscriber(TradeTick).close()
+
+    published = 0
+    with ThreadPoolExecutor(2) as pool:
+        done = [pool.submit(come_and_go) for _ in range(2)]
+        while not all(each.done() for each in done):
+            publisher.publish(TradeTick(published, 1))
+            assert mine.recv_nowait().price == published
+            published += 1
+        for each in done:
+            each.result()
+    assert mine.stats().received == published
+    assert a.stats()[-1].frames_sent == published
+
+
 def test_a_full_queue_that_blocks_holds_the_publisher_until_somebody_takes(make: Make) -> None:
     a, b = make("a"), make("b")
     subscriber = b.subscriber(TradeTick, capacity=10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
+import tracemalloc
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mycelium_fast
+from mycelium_fast import example_messages
 from mycelium_fast.bus.message_queue import BadFrames, MessageQueue, RawMessage
 from mycelium_fast.codec.frames import Run, encode_frame, runs_of
 from mycelium_fast.errors import DecodeError, SubscriberOverflow, ValidationError
@@ -161,6 +163,73 @@ def test_any_sequence_of_offers_and_takes_keeps_order_and_exact_counts(
     assert [message.timestamp for message in queue.take_all()] == list(model.items)
 
 
+def number_of(message: Any) -> int:
+    return int(message.price if isinstance(message, TradeTick) else message.timestamp)
+
+
+mixed_frames = st.lists(
+    st.one_of(st.just("tick"), st.just("text"), st.just("bad"), st.integers(2, 30)), min_size=1, max_size=30
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    overflow=st.sampled_from(POLICIES),
+    capacity=st.integers(1, 40),
+    steps=st.lists(
+        st.one_of(mixed_frames, st.integers(1, 12), st.sampled_from(["all", "array", "arrays"])), max_size=25
+    ),
+)
+def test_types_that_alternate_keep_order_and_exact_counts(
+    overflow: str, capacity: int, steps: list[Any]
+) -> None:
+    """Runs of one frame or of a few, and long ones among them."""
+    queue = queue_of(TradeTick, TextMessage, capacity=capacity, overflow=overflow)
+    model = Model(capacity, overflow)
+    numbers = iter(range(10**6))
+    high_water = 0
+    for step in steps:
+        if isinstance(step, list):
+            frames, bad = b"", []
+            for kind in step:
+                for _ in range(kind if isinstance(kind, int) else 1):
+                    number = next(numbers)
+                    is_text = kind in ("text", "bad")
+                    frames += text(number, bad=kind == "bad") if is_text else ticks(number)[0].to_frame()
+                    bad.append((number, kind == "bad"))
+            for run in runs_of(frames):
+                offered, bad = bad[: run.count], bad[run.count :]
+                taken = queue.offer(run, 0, False)
+                assert taken == model.offer_whole(offered, False)
+                high_water = max(high_water, len(model.items))
+                if taken < run.count:
+                    assert queue.full
+                    break
+        elif isinstance(step, int):
+            for _ in range(min(step, len(model.items))):
+                assert number_of(queue.take()) == model.items.popleft()
+        elif step == "all":
+            assert [number_of(each) for each in queue.take_all()] == list(model.items)
+            model.items.clear()
+        elif step == "arrays":
+            queue.use_arrays()
+        else:
+            table = queue.take_array()
+            assert (table is None) == (not model.items)
+            if table is not None:
+                column = "price" if "price" in (table.dtype.names or ()) else "timestamp"
+                assert table[column].tolist() == [model.items.popleft() for _ in range(len(table))]
+        assert (queue.received, queue.dropped, queue.waiting, queue.decode_errors, queue.failed) == (
+            model.received,
+            model.dropped,
+            len(model.items),
+            model.bad,
+            model.failed,
+        )
+    assert queue.high_water == high_water
+    assert [number_of(each) for each in queue.take_all()] == list(model.items)
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     overflow=st.sampled_from(POLICIES[1:4]),
@@ -251,6 +320,62 @@ def test_classes_share_a_queue_in_the_order_of_the_wire() -> None:
     got = queue.take_all()
     assert [type(each) for each in got] == [TradeTick, TextMessage] * 4
     assert [each.price if isinstance(each, TradeTick) else each.timestamp for each in got] == list(range(8))
+
+
+def test_thousands_of_messages_of_alternating_types_wait_in_order() -> None:
+    queue = queue_of(TradeTick, TextMessage, capacity=10_000)
+    for number in range(0, 5_000, 2):
+        queue.offer(run_of_ticks(number, number + 1), 0, False)
+        queue.offer(runs_of(text(number + 1))[0], 0, False)
+    queue.offer(run_of_ticks(5_000, 6_000), 0, False)
+    queue.offer(runs_of(text(6_000))[0], 0, False)
+    assert [number_of(queue.take()) for _ in range(1_500)] == list(range(1_500))
+    assert [number_of(each) for each in queue.take_all()] == list(range(1_500, 6_001))
+
+
+def test_a_queue_that_is_never_empty_does_not_grow() -> None:
+    queue = queue_of(TradeTick, TextMessage)
+    runs = [run_of_ticks(0, 1), runs_of(text(1))[0]]
+    queue.offer(runs[0], 0, False)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(10_000):
+            for run in runs:
+                queue.offer(run, 0, False)
+                queue.take()
+        assert tracemalloc.get_traced_memory()[0] - before < 32 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_list_that_was_taken_does_not_change() -> None:
+    queue = queue_of(TradeTick, TextMessage)
+    queue.offer(run_of_ticks(0, 1), 0, False)
+    taken = queue.take_all()
+    queue.offer(runs_of(text(1))[0], 0, False)
+    assert taken == ticks(0)
+    assert number_of(queue.take()) == 1
+
+
+def test_frames_of_many_types_become_messages_of_their_class() -> None:
+    classes = {type_id: each for type_id, each in example_messages.MESSAGES.items() if type_id >= 1000}
+    queue = queue_of(*classes.values(), validate=False)
+    for type_id, message_class in classes.items():
+        (run,) = runs_of(encode_frame(type_id, bytes(message_class.SIZE)))
+        assert queue.offer(run, 0, False) == 1
+        assert type(queue.take()) is message_class
+
+
+def test_messages_of_several_classes_that_came_before_arrays_become_arrays_of_one_class_each() -> None:
+    queue = queue_of(TradeTick, TextMessage)
+    for run in (run_of_ticks(0, 2), runs_of(text(2))[0], run_of_ticks(3, 4)):
+        queue.offer(run, 0, False)
+    queue.use_arrays()
+    queue.offer(run_of_ticks(4, 6), 0, False)
+    tables = [queue.take_array() for _ in range(4)]
+    assert [len(table) for table in tables if table is not None] == [2, 1, 1, 2]
+    assert queue.take_array() is None
 
 
 def test_arrays_of_several_classes_come_one_class_each() -> None:

@@ -10,9 +10,8 @@ import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from ..codec.frames import runs_of
 from ..errors import ConnectionClosed, TransportError
-from ..transport.local import Port, deliver_async
+from ..transport.local import Port
 from .async_subscriber import AsyncSubscriber, Feed
 from .client import CLIENT_KEYWORDS, MyceliumClient
 from .message_bus import BusBase, check_messages, check_several, nobody_listens
@@ -60,7 +59,7 @@ class AsyncMessageBus(BusBase):
         self._check_class(message_class)
         target = self._topology.node_of(service)
         publisher = AsyncPublisher(self, message_class, target, service)
-        if target is not self._node or self._ports(service) is None:
+        if target is not self._node or self._member.ports_of(service) is None:
             await self._bridge(target, service)  # now, so that it is known whether there is a way at all
         return publisher
 
@@ -92,7 +91,7 @@ class AsyncMessageBus(BusBase):
             classes = selected_classes(wanted, self._digest, repr(self))
             subscriber = client.subscriber(classes, capacity, overflow, validate=validate)
             await subscriber.subscribed()
-            self._joined(Port(subscriber._queue, loop=loop, bridged=True))
+            self._member.add(Port(subscriber._queue, loop=loop, bridged=True))
             return subscriber
         queue = message_queue(
             wanted,
@@ -107,7 +106,7 @@ class AsyncMessageBus(BusBase):
             queue, self._forget, lambda feed: loop.is_closed() or loop.call_soon_threadsafe(feed.close)
         )
         self._alone.append(feed)
-        self._joined(Port(queue, loop=loop))
+        self._member.add(Port(queue, loop=loop))
         return AsyncSubscriber(feed, _confirmed)
 
     def stats(self) -> tuple[TransportStats, ...]:
@@ -221,7 +220,7 @@ class AsyncPublisher(Generic[M]):
         if not messages:
             return
         own = self._node is bus._node
-        ports = bus._ports(self._service, unbridged=self._service is None) if own else None
+        ports = bus._member.ports_of(self._service) if own else None
         if ports is None:
             await (await bus._bridge(self._node, self._service)).publish_many(messages)
             return
@@ -229,8 +228,7 @@ class AsyncPublisher(Generic[M]):
             await client.publish_many(messages)
         if ports:
             frames = messages[0].to_frame() if len(messages) == 1 else self._class.encode_batch(messages)
-            await deliver_async(ports, runs_of(frames), bus._publish_timeout)
-            bus._count(len(messages), len(frames))
+            await bus._member.deliver_async(ports, frames, len(messages), bus._publish_timeout)
 
     def __repr__(self) -> str:
         to = "its node" if self._service is None else f"{self._service!r}"

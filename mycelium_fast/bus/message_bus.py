@@ -1,7 +1,7 @@
 """`MessageBus`: publishing to services by name, over whatever the topology file says.
 
 It decides which way a message takes, and makes the connections that are needed. The rules themselves are in
-`topology.py`, the ways in `transports.py` and `transport/local.py`; the twin for asyncio is `async_bus.py`.
+`topology.py`, the ways in `transports.py` and `transport/local.pyx`; the twin for asyncio is `async_bus.py`.
 
     service of another node     its bridge: Unix socket, TCP or TLS, one connection for all publishers
     service of the same node    its bus, where that lives in this process; else the node's bridge
@@ -20,9 +20,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
-from ..codec.frames import runs_of
 from ..errors import ConnectionClosed, SchemaMismatchError, TransportError
-from ..transport.local import Port, deliver, join, members
+from ..transport.local import Port, join, members
 from .arguments import check_message_class
 from .publisher import Publisher
 from .registry import check_schema, only_digest
@@ -95,8 +94,6 @@ class BusBase:
         self._member = join(self._place, service_name, self._digest)
         # A bus that nobody refers to any more must not be delivered to.
         self._leave = weakref.finalize(self, self._member.leave)
-        self._counting = threading.Lock()
-        self._frames = self._bytes = self._batches = 0
 
     @classmethod
     def from_topology(
@@ -157,23 +154,6 @@ class BusBase:
         made.errno = error.errno
         return made
 
-    def _ports(self, service: str | None, *, unbridged: bool = False) -> list[Port] | None:
-        """Queues of this process: of one service of the node, None where it has no bus here; or of them all.
-
-        Args:
-            unbridged: only those that the node's bridge does not serve.
-        """
-        found = members(self._place, service)
-        if service is not None and not found:
-            return None
-        return [port for member in found for port in member.ports if not (unbridged and port.bridged)]
-
-    def _count(self, frames: int, size: int) -> None:
-        with self._counting:
-            self._frames += frames
-            self._bytes += size
-            self._batches += 1
-
     def _local_stats(self, subscribers: tuple[SubscriberStats, ...]) -> TransportStats:
         """Counters of what went to queues of this process; `subscribers` are those that no bridge serves."""
         return TransportStats(
@@ -182,9 +162,9 @@ class BusBase:
             peer="in-process",
             state="closed" if self._closed else "connected",
             negotiated=False,
-            frames_sent=self._frames,
-            bytes_sent=self._bytes,
-            batches_sent=self._batches,
+            frames_sent=self._member.frames_sent,
+            bytes_sent=self._member.bytes_sent,
+            batches_sent=self._member.batches_sent,
             flushes={},
             pending_bytes=0,
             frames_received=sum(each.received + each.decode_errors for each in subscribers),
@@ -196,10 +176,6 @@ class BusBase:
             pool=None,
             subscribers=subscribers,
         )
-
-    def _joined(self, port: Port) -> None:
-        self._member.ports[:] = [each for each in self._member.ports if not each.gone]
-        self._member.ports.append(port)
 
 
 class MessageBus(BusBase):
@@ -252,7 +228,7 @@ class MessageBus(BusBase):
         if target is not self._node:
             return self._peer(target).connected().publisher(message_class)
         publisher = LocalPublisher(self, message_class, service)
-        if self._ports(service) is None:
+        if self._member.ports_of(service) is None:
             publisher.through_bridge()  # now, so that it is known whether there is a way at all
         return publisher
 
@@ -310,7 +286,7 @@ class MessageBus(BusBase):
         # A read that waits in recv() would not hear of what another thread puts into the queue. With the
         # socket in this state it waits in poll(), where it can be woken.
         stream.wire.sock.setblocking(False)
-        self._joined(Port(queue, wake=stream.relieve, bridged=bridge is not None))
+        self._member.add(Port(queue, wake=stream.wake, bridged=bridge is not None))
         return subscriber
 
     def stats(self) -> tuple[TransportStats, ...]:
@@ -480,13 +456,12 @@ class LocalPublisher(Generic[M]):
         check_messages(messages, self._class)
         if not messages:
             return
-        ports = bus._ports(self._service, unbridged=self._service is None)
+        ports = bus._member.ports_of(self._service)
         if ports is None or (self._service is None and (self._bridge or bus._own.transport.connected)):
             self.through_bridge().publish_many(messages)
         if ports:
             frames = messages[0].to_frame() if len(messages) == 1 else self._class.encode_batch(messages)
-            deliver(ports, runs_of(frames), bus._publish_timeout)
-            bus._count(len(messages), len(frames))
+            bus._member.deliver(ports, frames, len(messages), bus._publish_timeout)
 
     def __repr__(self) -> str:
         to = "its node" if self._service is None else f"{self._service!r}"

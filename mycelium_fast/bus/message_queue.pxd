@@ -1,6 +1,7 @@
 # The queue of one subscriber, as subscriber.pyx uses it; see message_queue.pyx.
 
 from mycelium_fast.codec.frames cimport Run
+from mycelium_fast.codec.type_table cimport TypeTable
 from mycelium_fast.transport.sink cimport Sink
 
 
@@ -18,10 +19,11 @@ cdef class MessageQueue(Sink):
     cdef public object wake
     cdef public object relieve
     cdef public object on_bad_frame
-    cdef dict _class_of, _decoders
-    cdef object _only  # decoder of a queue for one compiled class
+    cdef dict _class_of
+    cdef TypeTable _decoders  # of compiled classes
     cdef object _chunks
     cdef list _current
+    cdef list _tail  # the last chunk, if messages may be added to it
     cdef Py_ssize_t _position
     cdef bint _arrays, _blocks, _keeps_oldest
     cdef Py_ssize_t _stored     # messages ever
@@ -31,6 +33,8 @@ cdef class MessageQueue(Sink):
     cdef object pop(self)
     cdef int _taken(self) except -1
     cdef int _load(self) except -1
+    cdef Py_ssize_t _add(self, Run run, Py_ssize_t start) except -1
+    cdef int _append(self, object chunk) except -1
     cdef object _decode(self, Run run)
     cdef object _table(self, object cls, Run run)
     cdef object _rows(self, object table)

@@ -4,18 +4,23 @@ A driver offers runs of frames (the queue is a `Sink` of `transport/`); they are
 never takes a good one's place, and what has no room is dropped and counted here. Waiting for messages is the business
 of the subscribers.
 
-    chunks:   current [ . . . m m m m ]   [ m m m m m m ]   [ array of rows ]      waiting = sum of what is left
-                              ^ position
+    chunks:   current [ . . . m m m m ]   [ array of rows ]   [ m m m m m m ]      waiting = sum of what is left
+                              ^ position                         ^ tail
+
+A long run is a chunk of its own. Where types alternate runs are short, and a list for each would cost more than its
+messages: those are added to the last list of short runs, the tail.
 
 The GIL is the lock: between two of its statements this code gives it up nowhere but in calls of Python code, and
 is in order there.
 """
 
 from cpython.list cimport PyList_GET_SIZE
+from libc.stdint cimport uint8_t
 
-from mycelium_fast.codec.decode cimport Definition, decode_frames
+from mycelium_fast.codec.decode cimport Definition, decode_frames, decode_if_good
 from mycelium_fast.codec.frames cimport Run
-from mycelium_fast.codec.tables cimport MYC_HEADER_SIZE
+from mycelium_fast.codec.tables cimport MYC_HEADER_SIZE, myc_spec
+from mycelium_fast.codec.type_table cimport TypeTable
 
 import logging
 from collections import deque
@@ -44,6 +49,9 @@ cdef tuple POLICIES = get_args(Overflow)
 # copied, lest a few rows keep a whole block.
 cdef enum:
     COPY_BELOW = 16 * 1024
+    # Messages that are worth no list of their own, and messages in a tail: what is taken leaves its place there.
+    SHORT_RUN = 16
+    LONG_TAIL = 1024
     # Trace contexts kept beyond those of the messages that wait, for whoever has just taken some and asks for theirs.
     MANY_CONTEXTS = 64
 
@@ -126,11 +134,8 @@ cdef class MessageQueue(Sink):
         self.classes = None if classes is None else tuple(classes)
         self._class_of = {} if classes is None else {each.TYPE_ID: each for each in self.classes}
         # Class functions of compiled messages are bound to what describes them to the codec.
-        self._decoders = {}
-        for type_id, each in self._class_of.items():
-            bound_to = getattr(each.decode_batch, "__self__", None)
-            self._decoders[type_id] = bound_to if isinstance(bound_to, Definition) else None
-        self._only = self._decoders[type_id] if len(self._decoders) == 1 else None
+        bound_to = {type_id: getattr(each.decode_batch, "__self__", None) for type_id, each in self._class_of.items()}
+        self._decoders = TypeTable({key: each for key, each in bound_to.items() if isinstance(each, Definition)})
         if classes is not None:
             self.type_ids = frozenset(self._class_of)
         else:
@@ -202,6 +207,7 @@ cdef class MessageQueue(Sink):
     def take_all(self):
         """A list of all that waits, which may be empty."""
         cdef list messages = None
+        self._tail = None  # it is given away
         if self._position < PyList_GET_SIZE(self._current):
             messages = self._current[self._position:] if self._position else self._current
             self._current = []
@@ -229,15 +235,18 @@ cdef class MessageQueue(Sink):
 
     def take_array(self):
         """The oldest messages that arrived together, as a NumPy structured array; None where none wait."""
+        cdef list messages
         if self.waiting == 0:
             return None
         if self._position < PyList_GET_SIZE(self._current) or isinstance(self._chunks[0], list):
+            messages = []
             if self._position >= PyList_GET_SIZE(self._current):
                 self._load()
-            messages, self._current = self._current[self._position:], []
-            self._position = 0
-            self.waiting -= len(messages)
-            cls = type(messages[0])
+            cls = type(self._current[self._position])
+            while self._position < PyList_GET_SIZE(self._current) and type(self._current[self._position]) is cls:
+                messages.append(myc_list_take(self._current, self._position))
+                self._position += 1
+                self.waiting -= 1
             table = cls.array(cls.encode_batch(messages), validate=False)
         else:
             table = self._chunks.popleft()
@@ -309,6 +318,8 @@ cdef class MessageQueue(Sink):
             self.received += run.count - start
             self.dropped += run.count - start
             return run.count - start
+        if run.count - start <= SHORT_RUN and self._context is None and not self._arrays:
+            start += self._add(run, start)
         while start < run.count:
             count = run.count - start
             if self._blocks and not force:
@@ -326,6 +337,48 @@ cdef class MessageQueue(Sink):
             self.wake()
         return start - first
 
+    cdef Py_ssize_t _add(self, Run run, Py_ssize_t start) except -1:
+        """Add the frames from `start` on to the tail, up to the first that is bad or has no room; how many."""
+        cdef Py_ssize_t first = start
+        cdef const uint8_t *payload
+        cdef const myc_spec *spec
+        cdef list tail
+        decoder = self._decoders.get(run.type_id)
+        if decoder is None:
+            return 0
+        spec = (<Definition>decoder).spec
+        if run.length != spec.size:
+            return 0
+        payload = run.start + start * (MYC_HEADER_SIZE + run.length) + MYC_HEADER_SIZE
+        while start < run.count and self.waiting < self.capacity:
+            message = decode_if_good(spec, payload, self.validate)
+            if message is None:
+                break
+            tail = self._tail
+            if tail is not None and PyList_GET_SIZE(tail) < LONG_TAIL:
+                tail.append(message)
+            else:
+                tail = [message]
+                self._append(tail)
+                self._tail = tail
+            self.received += 1
+            self._stored += 1
+            self.waiting += 1
+            payload += MYC_HEADER_SIZE + run.length
+            start += 1
+        if self.waiting > self.high_water:
+            self.high_water = self.waiting
+        return start - first
+
+    cdef int _append(self, object chunk) except -1:
+        self._tail = None
+        if self.waiting == 0 and isinstance(chunk, list):
+            self._current = chunk
+            self._position = 0
+        else:
+            self._chunks.append(chunk)
+        return 0
+
     cdef object _decode(self, Run run):
         cdef list errors
         if self.classes is None:
@@ -334,7 +387,7 @@ cdef class MessageQueue(Sink):
         if self._arrays:
             return self._table(self._class_of[run.type_id], run)
         errors = []
-        decoder = self._only if self._only is not None else self._decoders[run.type_id]
+        decoder = self._decoders.get(run.type_id)
         if decoder is not None:
             messages = decode_frames(
                 (<Definition>decoder).spec, run.start, run.count * (MYC_HEADER_SIZE + run.length), self.validate, errors
@@ -387,11 +440,7 @@ cdef class MessageQueue(Sink):
             if len(self._contexts) > 2 * self.capacity + MANY_CONTEXTS:
                 while self._contexts[0][0] < self._stored - self.waiting:  # dropped, or nobody asks any more
                     self._contexts.popleft()
-        if self.waiting == 0 and isinstance(chunk, list):
-            self._current = chunk
-            self._position = 0
-        else:
-            self._chunks.append(chunk)
+        self._append(chunk)
         self._stored += count
         self.waiting += count
         if not self._blocks and self.waiting > self.capacity:

@@ -7,7 +7,6 @@ What happens when the queue is full is in `message_queue.pyx`; reading the socke
 from mycelium_fast.bus.message_queue cimport MessageQueue
 from mycelium_fast.transport.stream cimport Stream
 
-import asyncio
 import os
 import queue
 import time
@@ -162,6 +161,8 @@ cdef class Subscriber:
 
     async def _something(self, timeout):
         """Wait until the socket can be read, or another thread has done something that concerns those who wait."""
+        import asyncio  # not at the top: threads that wait need none of it
+
         loop = asyncio.get_running_loop()
         waiter = _AsyncWaiter(loop)
         self._stream.add_waiter(waiter)

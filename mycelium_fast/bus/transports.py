@@ -10,7 +10,6 @@ import inspect
 import logging
 import os
 import socket
-import ssl
 import threading
 import weakref
 from abc import ABC, abstractmethod
@@ -35,6 +34,7 @@ from .stats import TransportStats
 from .subscriber import Subscriber
 
 if TYPE_CHECKING:
+    import ssl
     from types import TracebackType
 
     from typing_extensions import Self, Unpack
@@ -442,8 +442,13 @@ class TcpTransport(_BlockingTransport):
             raise TypeError(f"port is a number, not {port!r}")
         if not 1 <= port <= 65_535:
             raise ValueError(f"port is a number from 1 to 65535, not {port}")
-        if tls is not None and not isinstance(tls, ssl.SSLContext):
-            raise TypeError(f"tls is an ssl.SSLContext, such as ssl.create_default_context(), not {tls!r}")
+        if tls is not None:
+            import ssl  # not at the top: few connections use TLS
+
+            if not isinstance(tls, ssl.SSLContext):
+                raise TypeError(
+                    f"tls is an ssl.SSLContext, such as ssl.create_default_context(), not {tls!r}"
+                )
         self._host = host
         self._port = port
         self._tls = tls

@@ -24,7 +24,6 @@ from ..bridge.config import (
     LogConfig,
     TlsFiles,
 )
-from ..bridge.config_file import load_bridge
 from ..bridge.config_keys import BRIDGE, BRIDGE_TABLES
 from ..bridge.listen import tls_context
 from ..bridge.schema import Schema, digest_or_file
@@ -218,6 +217,7 @@ def command(
             _see_to_files(config)
     else:
         _refuse_others(ctx)
+        from ..bridge.config_file import load_bridge  # not at the top: most of it is of no use to the options
 
         def reload() -> BridgeConfig:
             return load_bridge(topology, node)

@@ -131,9 +131,9 @@ class Link(asyncio.BufferedProtocol):
         if self.held:
             self._transport.pause_reading()
         self._transport.set_write_buffer_limits(self._max_pending, self._max_pending // 4)
-        self._greeted_at = self._loop.time()
         greeting = self.connection.data_to_send()
         if greeting:
+            self._greeted_at = self._loop.time()
             self._transport.write(greeting)
 
     def get_buffer(self, sizehint: int) -> memoryview:

@@ -10,12 +10,14 @@ import contextlib
 import errno
 import os
 import socket
-import ssl
 import sys
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..errors import PermissionDenied, TransportError, TransportTimeout
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["claim_stdio", "dial_stdio", "dial_tcp", "dial_unix", "explain_dial", "keep_alive"]
 
@@ -167,6 +169,8 @@ def keep_alive(sock: socket.socket) -> None:
 
 def explain_dial(where: str, error: OSError, timeout: float, command: str) -> TransportError:
     """What to raise where connecting failed with `error`; `command` would start a bridge there."""
+    import ssl  # not at the top: few connections use TLS
+
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = error.verify_message.rstrip(".")
         return TransportError(

@@ -3,6 +3,7 @@
 from libc.stdint cimport uint8_t
 
 from mycelium_fast.codec.frames cimport FrameScanner, Run
+from mycelium_fast.codec.type_table cimport TypeTable
 from mycelium_fast.codec.writer cimport BatchWriter
 from mycelium_fast.transport.sink cimport Sink
 from mycelium_fast.transport.wire cimport Wakeup, Wire
@@ -29,9 +30,9 @@ cdef class Stream:
     cdef int _depth
     cdef Py_ssize_t _sent, _sent_since_drain, _handed_out
     cdef list _waiters, _stuck, _sinks_of_all
-    cdef int _last_type  # of the run handed out last, and the sinks for it; -1 after a change
-    cdef list _last_sinks
     cdef dict _sinks, _asked  # by type id; by number of the request
+    cdef TypeTable _table  # of _sinks, unless they have changed
+    cdef bint _sinks_changed
     cdef object _arrived, _trace, _asking
     cdef object _granted     # types that the peer has confirmed and was not asked to forget
     cdef object _unsendable  # why nothing can be sent: as `ended`, or what sending failed with before all was read

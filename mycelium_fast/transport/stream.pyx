@@ -20,6 +20,7 @@ from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t
 
 from mycelium_fast.codec.frames cimport FrameScanner, Run
+from mycelium_fast.codec.type_table cimport TypeTable
 from mycelium_fast.codec.writer cimport (
     ARM, FLUSH_CLOSE, FLUSH_DELAY, FLUSH_EXPLICIT, FLUSH_FULL, FULL, KEEP, BatchWriter,
 )
@@ -30,7 +31,6 @@ import logging
 import math
 import os
 import socket
-import ssl
 import warnings
 from _thread import allocate_lock
 from collections import deque
@@ -142,7 +142,7 @@ cdef class Stream:
         self._waiters = []
         self._stuck = []
         self._sinks = {}
-        self._last_type = -1
+        self._sinks_changed = True  # there is no table of them yet
         self._sinks_of_all = []
         self._asked = {}
         self._asking = RLock()
@@ -250,7 +250,7 @@ cdef class Stream:
         else:
             for type_id in sink.type_ids:
                 self._sinks[type_id] = [*self._sinks.get(type_id, ()), sink]
-        self._last_type = -1
+        self._sinks_changed = True
         return 0
 
     def remove_sink(self, Sink sink, *, bint quietly=False):
@@ -272,7 +272,7 @@ cdef class Stream:
                         self._sinks[type_id] = others
                     else:
                         self._sinks.pop(type_id, None)
-            self._last_type = -1
+            self._sinks_changed = True
             self._stuck = [entry for entry in self._stuck if entry[0] is not sink]
             if self.ended is None and self._by_subscription():
                 self._unsubscribe(sink.type_ids)
@@ -399,6 +399,13 @@ cdef class Stream:
             finally:
                 self._leave_turn()
         self._wake_all()
+
+    def wake(self):
+        """Have those who wait look at their sinks again: others than this stream have offered them something."""
+        if self._waiters:
+            self._wake_waiters()
+        if self._reader != 0:  # who reads only now looks before it sleeps
+            self._wake_reader.set()
 
     def raise_if_ended(self):
         """Raise why the connection is over, if it is: ConnectionClosed, or the refusal that ended it."""
@@ -648,10 +655,10 @@ cdef class Stream:
         cdef list sinks
         cdef bint force = self.ended is not None
         cdef Py_ssize_t index
-        if run.type_id != self._last_type:
-            self._last_sinks = self._sinks.get(run.type_id)
-            self._last_type = run.type_id
-        sinks = self._last_sinks
+        while self._sinks_changed:
+            self._sinks_changed = False
+            self._table = TypeTable(self._sinks)  # may set off the garbage collector, which may remove a sink
+        sinks = self._table.get(run.type_id)
         if sinks is None and not self._sinks_of_all:
             self.skipped_frames += run.count
             self._trace = None
@@ -1133,7 +1140,7 @@ def _closed(str text, cause):
 
 def _reason(error):
     """What the system, or TLS, says of a failure."""
-    return (error.reason if isinstance(error, ssl.SSLError) else error.strerror) or error
+    return getattr(error, "reason", None) or error.strerror or error
 
 
 def _raise_again(error):

@@ -14,8 +14,8 @@ from libc.stdint cimport uint8_t
 import fcntl
 import os
 import socket
-import ssl
 import struct
+import sys
 import termios
 from _thread import _count as thread_count
 from _thread import allocate_lock
@@ -124,7 +124,7 @@ cdef class Wire:
     def __init__(self, sock):
         self.sock = sock
         self._fd = sock.fileno()
-        self._tls = isinstance(sock, ssl.SSLSocket)
+        self._tls = _is_tls(sock)
         if self._tls:
             # OpenSSL must not be entered by two threads for one connection.
             self._tls_lock = allocate_lock()
@@ -182,6 +182,8 @@ cdef class Wire:
         A signal handler's exception may strike within, in Python code, and nobody knows whether bytes were taken
         before: it comes out as InterruptedTls, and the stream cannot go on.
         """
+        import ssl
+
         cdef unsigned long me = PyThread_get_thread_ident()
         if self._tls_owner == me:
             raise RuntimeError(
@@ -258,6 +260,12 @@ cdef class Wire:
         self.closed = True
         self._fd = -1  # the number may soon be another file's
         self.sock.close()
+
+
+cdef bint _is_tls(sock) except -1:
+    """Whether it is an `ssl.SSLSocket`; only whoever has one pays for importing the module."""
+    ssl = sys.modules.get("ssl")
+    return ssl is not None and isinstance(sock, ssl.SSLSocket)
 
 
 class InterruptedTls(Exception):

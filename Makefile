@@ -8,13 +8,18 @@
 #   make test-sanitize  the compiled parts under the address and undefined-behaviour sanitizers
 #   make lint           ruff, mypy, and whether generated files are up to date (make format puts right what ruff can)
 #   make generate       generates again what is committed of generated files
-#   make bench          the benchmarks
+#   make bench          the benchmarks, in under 20 minutes (ARGS="codec/decode bridge" measures these alone)
+#   make bench-quick    … a short round of each: whether they run
+#   make bench-peers    installs who they compare with; who is not there is left out
+#   make bench-compare  BASE=FILE: what became slower since the results in that file
+#   make bench-report   docs/benchmarks.md and its pictures from the last results
 #   make docs           the documentation as a site, in build/site
 #   make clean          removes all that these made
 
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+RESULTS ?= build/benchmarks.json
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -22,7 +27,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WHEEL := build/wheel-$(notdir $(VENV))
 SANITIZERS ?= address,undefined
 SANITIZED_TESTS = $(addprefix tests/test_, $(addsuffix .py, golden messages frames arrays pool writer fuzz \
-	random_schemas message_queue transport negotiated arrays_from_the_wire threads_on_one_transport data_plane))
+	random_schemas message_queue message_bus transport negotiated arrays_from_the_wire threads_on_one_transport data_plane))
 
 GENERATED := $(addprefix examples/,rust/messages.rs c/messages.h ocaml/messages.ml julia/messages.jl)
 
@@ -32,7 +37,8 @@ SOURCES := pyproject.toml setup.py MANIFEST.in contracts.yaml $(wildcard codegen
 
 export MYCELIUM_WHEEL = $(CURDIR)/$(WHEEL)
 
-.PHONY: install demo test test-long install-sanitize test-sanitize sanitized lint format generate bench docs clean
+.PHONY: install demo test test-long install-sanitize test-sanitize sanitized lint format generate docs clean \
+	bench bench-quick bench-peers bench-compare bench-report
 .DELETE_ON_ERROR:
 
 install: $(INSTALLED)
@@ -95,7 +101,24 @@ format: $(VENV)/.dependencies
 	$(BIN)/ruff format .
 
 bench: $(INSTALLED)
-	$(BIN)/pytest benchmarks --benchmark-only $(ARGS)
+	$(BIN)/python benchmarks $(ARGS)
+
+bench-quick: $(INSTALLED)
+	$(BIN)/python benchmarks --quick $(ARGS)
+
+bench-peers: $(VENV)/.dependencies
+	$(PIP) install --group peers
+	@command -v nats-server >/dev/null || test -x /usr/sbin/nats-server || { \
+		command -v apt-get >/dev/null && test "$$(id -u)" = 0 && \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends nats-server; } || \
+		echo "nats-server: install it with your system's packages, or from https://nats.io/download"
+
+bench-compare: $(INSTALLED)
+	@test -n "$(BASE)" || { echo "which results to compare with? make bench-compare BASE=docs/benchmarks.json"; exit 2; }
+	$(BIN)/python benchmarks/compare.py $(BASE) $(RESULTS) $(ARGS)
+
+bench-report: $(INSTALLED)
+	$(BIN)/python benchmarks/report $(RESULTS) $(ARGS)
 
 docs: | $(BIN)/python
 	$(PIP) install --upgrade 'pip>=25.1'
@@ -104,6 +127,6 @@ docs: | $(BIN)/python
 
 clean:
 	rm -rf build dist .venv .venv-sanitize *.egg-info $(patsubst %.pyx,%.c,$(filter %.pyx,$(SOURCES)))
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find mycelium_fast tests benchmarks -name '__pycache__' -prune -exec rm -rf {} +
 	find mycelium_fast -name '*.so' -delete

@@ -1,98 +1,125 @@
-"""The benchmarks of runtime and bridge still run, and notice what is missing. No time is looked at."""
+"""The benchmarks of transports and bridge still run, and notice what is missing. No time is looked at."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-import brokers
-import fan_out
-import limits
-import one_way
+import harness.processes
 import pytest
-import round_trip
-from fan_out import FanOut
-from one_way import Round
-from processes import Process, pair, together
-from round_trip import Trips
+import transport
+from contenders import brokers, fan_out, in_process, limits, nats_in_c, round_trip, slow_subscriber, zmq_in_c
+from contenders.fan_out import FanOut
+from contenders.one_way import Round
+from contenders.round_trip import Trips
+from contenders.slow_subscriber import Through
+from harness import Contender, Measure
+from harness.figures import figures
+from harness.peers import nats_server
+from harness.processes import Process, pair, together
 
-COUNT = 5_000
+COUNT = 1_000
 TRIPS = 100
+TRANSPORT = {figure.name: figure for figure in figures("transport")}
+VARIANTS = [(figure.name, variant) for figure in TRANSPORT.values() for variant in figure.variants]
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("limits")
+
+
+@pytest.fixture(scope="module")
+def library(build: Path) -> Path:
+    return limits.build(build)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _processes_end() -> Iterator[None]:
+    yield
+    transport.end_processes()
+
+
+class Trial(Measure):
+    """Does something with each contender, instead of measuring them."""
+
+    def __init__(self, scratch: Path, build: Path) -> None:
+        super().__init__(quick=True, scratch=scratch, build=build)
+        self.names: list[str] = []
+
+    def timed(self, contenders: Sequence[Contender], **_: Any) -> None:
+        for each in contenders:
+            self.names.append(each.name)
+            self.attempt(each)
+
+    def attempt(self, contender: Contender) -> None:
+        """Both ways in which it is called; it checks what comes by itself."""
+        if contender.check is not None:
+            contender.check()
+        count = TRIPS if isinstance(contender.run, Trips) else max(1, COUNT // contender.per)
+        assert contender.run(count) > 0, contender.name
+
+
+class OneShort(Trial):
+    """One message less is sent than is expected."""
+
+    #: They wait for as many as they expect; the others see the end of the stream.
+    waiting = ("pyzmq", "zenoh", "nats-py")
+
+    def attempt(self, contender: Contender) -> None:
+        assert isinstance(contender.run, Round)
+        sender, receiver = contender.run.processes
+        (send, *sending), (receive, *receiving) = contender.run.sending, contender.run.receiving
+        place = contender.run.place
+        receives = receiver, (receive, place, COUNT, False, *receiving)
+        with pytest.MonkeyPatch.context() as patch:
+            if contender.name.startswith(self.waiting):
+                patch.setattr(harness.processes, "TIMEOUT_S", 3.0)
+                noticed = pytest.raises(TimeoutError, match="did not answer")
+            else:
+                noticed = pytest.raises(RuntimeError, match="expected")
+            with noticed:
+                print(contender.name, together(*receives, sender, (send, place, COUNT - 1, *sending)))
+
+
+@pytest.mark.parametrize(("name", "variant"), VARIANTS)
+def test_every_contender_moves_every_message(name: str, variant: str, tmp_path: Path, build: Path) -> None:
+    trial = Trial(tmp_path, build)
+    TRANSPORT[name].define(trial, variant)
+    assert len(set(trial.names)) == len(trial.names)
+
+
+@pytest.mark.parametrize(("name", "variant"), VARIANTS)
+def test_there_are_figures_where_no_peer_is_installed(
+    name: str, variant: str, tmp_path: Path, build: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "have", lambda peer: False)
+    monkeypatch.setattr(transport, "nats_server", lambda: None)
+    trial = Trial(tmp_path, build)
+    TRANSPORT[name].define(trial, variant)
+    assert not [
+        each for each in trial.names if any(peer in each for peer in ("zmq", "nats", "zenoh", "uvloop"))
+    ]
+
+
+def test_a_message_that_is_missing_is_noticed(tmp_path: Path, build: Path) -> None:
+    trial = OneShort(tmp_path, build)
+    TRANSPORT["one way"].define(trial, "TCP, TradeTick")
+    assert len(trial.names) >= 8
+
+
+def test_another_message_within_the_process_is_noticed() -> None:
+    with pytest.raises(RuntimeError, match="expected"):
+        in_process.turn(lambda message: None, lambda: "another", "one")(1)
 
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[tuple[Process, Process]]:
     with pair() as both:
         yield both
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    built = limits.build(tmp_path_factory.mktemp("limits"))
-    assert built is not None
-    return built
-
-
-@pytest.mark.parametrize("check", [True, False])
-@pytest.mark.parametrize("kind", ["tick", "text"])
-@pytest.mark.parametrize("contender", ["balanced", "throughput", "latency", "fields", "blocks", "zmq"])
-def test_every_contender_moves_every_message(
-    processes: tuple[Process, Process], library: Path, tmp_path: Path, contender: str, kind: str, check: bool
-) -> None:
-    if contender == "zmq" and not importlib.util.find_spec("zmq"):
-        pytest.skip("pyzmq is not installed")
-    sending, receiving = {
-        "fields": ((one_way.send_fields, kind), (one_way.receive_fields, kind)),
-        "blocks": ((one_way.send_blocks, kind, library), (one_way.receive_lists, kind)),
-        "zmq": ((one_way.send_zmq, kind), (one_way.receive_zmq, kind)),
-    }.get(contender, ((one_way.send_ours, kind, contender), (one_way.receive_ours, kind)))
-    assert Round(processes, tmp_path / "s", sending, receiving)(COUNT, check=check) > 0
-
-
-@pytest.mark.parametrize("check", [True, False])
-def test_a_message_that_is_missing_is_noticed(
-    processes: tuple[Process, Process], tmp_path: Path, check: bool
-) -> None:
-    sender, receiver = processes
-    path = str(tmp_path / "s")
-    with pytest.raises(RuntimeError, match="expected"):
-        together(
-            receiver,
-            (one_way.receive_fields, path, COUNT, check, "tick"),
-            sender,
-            (one_way.send_fields, path, COUNT - 1, "tick"),
-        )
-
-
-@pytest.mark.parametrize("contender", ["blocking", "C"])
-def test_every_round_trip_comes_back(
-    processes: tuple[Process, Process], library: Path, tmp_path: Path, contender: str
-) -> None:
-    asking, answering = {
-        "blocking": ((round_trip.ask_ours, "balanced"), (round_trip.answer_ours, "balanced")),
-        "C": ((round_trip.ask_in_c, library), (round_trip.answer_in_c, library)),
-    }[contender]
-    assert Trips(processes, tmp_path / "s", asking, answering)(TRIPS) > 0
-
-
-@pytest.mark.parametrize("contender", ["awaiting", "callback", "coroutine", "bare callback", "bare future"])
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_every_asyncio_round_trip_comes_back(
-    processes: tuple[Process, Process], library: Path, tmp_path: Path, contender: str, loop: str
-) -> None:
-    if loop == "uvloop" and not importlib.util.find_spec("uvloop"):
-        pytest.skip("uvloop is not installed")
-    asking = {
-        "awaiting": (round_trip.ask_client_awaiting, loop, "balanced"),
-        "callback": (round_trip.ask_client_callback, loop, "balanced"),
-        "coroutine": (round_trip.ask_client_coroutine, loop, "balanced"),
-        "bare callback": (round_trip.ask_bare_protocol, loop),
-        "bare future": (round_trip.ask_bare_future, loop),
-    }[contender]
-    assert Trips(processes, tmp_path / "s", asking, (round_trip.answer_in_c, library))(TRIPS) > 0
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +137,7 @@ def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
 
 def reading(library: Path, address: str, kind: str) -> tuple[object, ...]:
     pattern = b"".join(message.to_frame() for message in fan_out.messages(kind))
-    return fan_out.subscribe_c, library, address, pattern, [one_way.OURS[kind].TYPE_ID]
+    return fan_out.subscribe_c, library, address, pattern, [fan_out.OURS[kind].TYPE_ID]
 
 
 @pytest.mark.parametrize("check", [True, False])
@@ -136,13 +163,13 @@ def test_the_bridge_brings_every_message_to_every_subscriber(
 def test_nats_brings_every_message_to_every_subscriber(
     peers: list[Process], library: Path, tmp_path: Path, kind: str, check: bool
 ) -> None:
-    program = brokers.find_nats()
+    program = nats_server()
     if program is None:
         pytest.skip("nats-server is not installed")
     with brokers.nats(tmp_path, program) as address:
-        publishing = (fan_out.publish_nats, library, address, kind)
-        subscribing = [(fan_out.subscribe_nats, library, address, kind)] * 2
-        count = len(fan_out.nats_published(kind))
+        publishing = (nats_in_c.publish, library, address, kind)
+        subscribing = [(nats_in_c.subscribe, library, address, kind)] * 2
+        count = len(nats_in_c.published(kind))
         assert FanOut(peers, count, publishing, *subscribing)(COUNT, check=check) > 0
 
 
@@ -151,12 +178,12 @@ def test_nats_brings_every_message_to_every_subscriber(
 def test_a_zmq_proxy_brings_every_message_to_every_subscriber(
     peers: list[Process], library: Path, tmp_path: Path, kind: str, check: bool
 ) -> None:
-    if not brokers.find_zmq() or not fan_out.zmq_has_functions():
+    if not zmq_in_c.available():
         pytest.skip("pyzmq is not installed, or its libzmq out of reach")
     with brokers.zmq(tmp_path) as addresses:
-        publishing = (fan_out.publish_zmq, library, addresses, kind, 2, fan_out.ROUND)
+        publishing = (zmq_in_c.publish, library, addresses, kind, 2, fan_out.ROUND)
         subscribing = [
-            (fan_out.subscribe_zmq, library, addresses, kind, number, fan_out.ROUND) for number in range(2)
+            (zmq_in_c.subscribe, library, addresses, kind, number, fan_out.ROUND) for number in range(2)
         ]
         count = len(fan_out.messages(kind))
         assert FanOut(peers, count, publishing, *subscribing)(COUNT, check=check) > 0
@@ -183,6 +210,48 @@ def test_another_byte_from_a_broker_is_noticed(
     publishing = (fan_out.publish_c, library, bridge[0], b"".join([*frames[:-1], frames[0]]))
     with pytest.raises(RuntimeError, match="Protocol error"):
         FanOut(peers, len(frames), publishing, reading(library, bridge[0], "tick"))(1, check=check)
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_the_broker_in_c_brings_every_byte_to_every_subscriber(
+    peers: list[Process], library: Path, tmp_path: Path, check: bool
+) -> None:
+    frames = [message.to_frame() for message in fan_out.messages("tick")]
+    with brokers.to_each(tmp_path, library) as path:
+        for subscribers in (2, 1):  # it takes new peers
+            publishing = (fan_out.publish_to_each, library, path, b"".join(frames))
+            subscribing = [(fan_out.subscribe_to_each, library, path, b"".join(frames))] * subscribers
+            assert FanOut(peers, len(frames), publishing, *subscribing)(COUNT, check=check) > 0
+
+
+@pytest.mark.parametrize("policy", ["drop", "disconnect"])
+def test_who_stalls_beside_a_subscriber_misses_messages(
+    peers: list[Process], library: Path, tmp_path: Path, policy: str
+) -> None:
+    most = slow_subscriber.MAX_OUTPUT
+    with brokers.bridge(tmp_path, slow_consumer=policy, max_output=most) as (unix, _):
+        Through(peers[0], slow_subscriber.through_bridge, library, unix, True).check()
+
+
+def test_who_stalls_and_misses_nothing_is_noticed(
+    peers: list[Process], library: Path, tmp_path: Path
+) -> None:
+    with (
+        brokers.bridge(tmp_path, slow_consumer="drop", max_output=1 << 30) as (unix, _),
+        pytest.raises(RuntimeError, match="missed nothing"),
+    ):
+        Through(peers[0], slow_subscriber.through_bridge, library, unix, True).check()
+
+
+def test_every_round_trip_through_nats_comes_back(
+    processes: tuple[Process, Process], library: Path, tmp_path: Path
+) -> None:
+    program = nats_server()
+    if program is None:
+        pytest.skip("nats-server is not installed")
+    with brokers.nats(tmp_path, program) as address:
+        trips = Trips(processes, address, (nats_in_c.ask, library), (nats_in_c.answer, library))
+        assert trips(TRIPS) > 0
 
 
 @pytest.mark.parametrize("contender", ["blocking", "C"])

@@ -4,39 +4,17 @@
  * where a call fails, and -EPROTO where the bytes are not the ones that were sent.
  */
 
-#include <errno.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "sockets.h"
 
 enum { BLOCK_SIZE = 65536 };
 
-static int64_t now_ns(void)
+/* Send one frame `count` times, `room` of them in one call, copied into a block of at most BLOCK_SIZE. */
+int limit_send(int fd, const uint8_t *frame, size_t size, int64_t room, int64_t count)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-static int write_all(int fd, const uint8_t *bytes, size_t size)
-{
-    while (size > 0) {
-        ssize_t sent = send(fd, bytes, size, 0);
-        if (sent < 0)
-            return -errno;
-        bytes += sent;
-        size -= (size_t)sent;
-    }
-    return 0;
-}
-
-/* Send one frame `count` times, copied into blocks and each block in one call. */
-int limit_send(int fd, const uint8_t *frame, size_t size, int64_t count)
-{
-    int64_t room = BLOCK_SIZE / (int64_t)size;
     uint8_t *block = malloc(BLOCK_SIZE);
     int error = block == NULL ? -ENOMEM : 0;
     while (error == 0 && count > 0) {

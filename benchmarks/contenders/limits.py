@@ -1,6 +1,5 @@
-"""`limits.c` and `fan_out.c`, compiled when a benchmark runs; the first is called from here, through ctypes.
-
-One call is a whole round.
+"""`limits.c`, `fan_out.c` and `to_each.c` as one library; the first is called from here, through ctypes, and
+one call is a whole round.
 """
 
 from __future__ import annotations
@@ -8,29 +7,25 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-import shutil
 import socket
-import subprocess
 from pathlib import Path
 
-SOURCES = [Path(__file__).with_name(name) for name in ("limits.c", "fan_out.c")]
+from contenders import compiling
+
+#: As in limits.c.
+BLOCK = 65_536
 
 
-def build(directory: Path) -> Path | None:
-    """Compile into a directory; None where there is no C compiler."""
-    compiler = os.environ.get("CC", "cc").split()
-    if shutil.which(compiler[0]) is None:
-        return None
-    library = directory / "limits.so"
-    subprocess.run([*compiler, "-O3", "-Wall", "-shared", "-fPIC", "-o", library, *SOURCES], check=True)
-    return library
+def build(directory: Path) -> Path:
+    """The library, compiled where it is not there yet."""
+    return compiling.library(directory, "limits", ["limits.c", "fan_out.c", "to_each.c"])
 
 
 @functools.cache
 def _load(library: Path) -> ctypes.CDLL:
     limits = ctypes.CDLL(str(library))
     number, frame = ctypes.c_int64, ctypes.c_char_p
-    limits.limit_send.argtypes = [ctypes.c_int, frame, ctypes.c_size_t, number]
+    limits.limit_send.argtypes = [ctypes.c_int, frame, ctypes.c_size_t, number, number]
     limits.limit_echo.argtypes = [ctypes.c_int, frame, ctypes.c_size_t]
     limits.limit_drain.restype = limits.limit_echo.restype = limits.limit_relay.restype = number
     limits.limit_ping.argtypes = [
@@ -39,9 +34,10 @@ def _load(library: Path) -> ctypes.CDLL:
     return limits
 
 
-def send(library: Path, sock: socket.socket, frame: bytes, count: int) -> None:
-    """Send a frame `count` times in blocks of 64 KiB."""
-    checked(_load(library).limit_send(sock.fileno(), frame, len(frame), count))
+def send(library: Path, sock: socket.socket, frame: bytes, count: int, together: int | None = None) -> None:
+    """Send a frame `count` times, so many in one call; without a number, blocks of 64 KiB."""
+    room = together or BLOCK // len(frame)
+    checked(_load(library).limit_send(sock.fileno(), frame, len(frame), room, count))
 
 
 def drain(library: Path, sock: socket.socket) -> int:

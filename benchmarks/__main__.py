@@ -1,0 +1,96 @@
+"""`python benchmarks`: measures all figures, or those named, and writes what came out as JSON.
+
+python benchmarks                         everything, under 20 minutes
+python benchmarks codec/decode bridge     these alone
+python benchmarks --quick                 one short round of each: whether it runs
+python benchmarks --list                  what there is
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+
+from harness import summary
+from harness.figures import SUBJECTS, selected
+from harness.results import Results
+from harness.run import Settings, measure_subject, name, run
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+SWEEPS = 5
+
+
+def main() -> int:
+    options = _options()
+    if options.list:
+        for figure, variant in selected(options.figures):
+            print(name(figure, variant))
+        return 0
+    sweeps = 1 if options.quick else max(1, options.sweeps)
+    settings = Settings(tuple(options.figures), sweeps, options.quick, options.build.absolute())
+    settings.build.mkdir(parents=True, exist_ok=True)
+    if options.subject:
+        measure_subject(options.subject, settings)
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    results = Results()
+    began = time.monotonic()
+    try:
+        _run_showing_progress(settings, results)
+    except LookupError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: what was measured is kept", file=sys.stderr)
+    results.save(options.out)
+    for line in summary.lines(results):
+        print(line)
+    print(f"written to {options.out} after {time.monotonic() - began:.0f} s")
+    return 1 if results.failed else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="benchmarks", description="Measures mycelium-fast and its peers.")
+    parser.add_argument("figures", nargs="*", help="names or how they begin: codec, codec/decode, bridge/*/4")
+    parser.add_argument("--quick", action="store_true", help="one short round of each: whether it runs")
+    parser.add_argument("--list", action="store_true", help="name the figures")
+    parser.add_argument(
+        "--sweeps",
+        type=int,
+        default=SWEEPS,
+        metavar="N",
+        help="passes over all (default: %(default)s)",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="where results go (default: in build/)")
+    parser.add_argument("--build", type=Path, default=Path("build/benchmarks"), help=argparse.SUPPRESS)
+    # How a run starts a process of a subject.
+    parser.add_argument("--subject", choices=SUBJECTS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.out is None:
+        # Results of everything are worth a report; what is only a part of them shall not take their place.
+        part = "-quick" if options.quick else "-part" if options.figures else ""
+        options.out = Path("build") / f"benchmarks{part}.json"
+    return options
+
+
+def _run_showing_progress(settings: Settings, results: Results) -> None:
+    """A bar on a terminal, plain lines elsewhere."""
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("starting")
+
+        def progress(number: int, of: int, which: str) -> None:
+            bar.update(task, completed=number, total=of, description=which)
+            if not console.is_terminal:
+                print(f"{number} of {of}: {which}", file=sys.stderr)
+
+        run(settings, progress, results)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

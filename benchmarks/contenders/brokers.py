@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from contenders import limits
+from harness.processes import ended
 
 CONTRACTS = Path(__file__).parent.parent.parent / "contracts.yaml"
 #: Seconds in which a broker has to be ready.
@@ -52,7 +53,7 @@ def bridge(
     with (directory / "bridge.log").open("w") as log, _kept_to(cpus):
         # (Not in a checkout, whose sources would be imported.)
         process = subprocess.Popen(command, cwd=directory, stdout=subprocess.PIPE, stderr=log, text=True)
-    with _ended(process):
+    with ended(process):
         assert process.stdout is not None
         with process.stdout as announced:
             patience = threading.Timer(START_S, process.kill)
@@ -84,7 +85,7 @@ def nats(
     )
     with (directory / "nats.log").open("w") as log, _kept_to(cpus):
         process = subprocess.Popen([program, "-c", str(config)], stdout=log, stderr=log)
-    with _ended(process):
+    with ended(process):
         ports = directory / f"nats-server_{process.pid}.ports"
         deadline = time.monotonic() + START_S
         while not ports.exists() or not ports.read_text():  # it has no other way to tell its port
@@ -168,19 +169,6 @@ def _serving(function: Callable[..., None], *args: Any, cpus: Sequence[int] = ()
     finally:
         process.terminate()
         process.join()
-
-
-@contextlib.contextmanager
-def _ended(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(START_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 @contextlib.contextmanager

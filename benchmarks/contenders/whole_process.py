@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.processes import TIMEOUT_S
+from harness.processes import TIMEOUT_S, ended
 
 
 def until_end(command: Sequence[str], folder: Path) -> int:
@@ -57,17 +57,9 @@ def started(command: Sequence[str], folder: Path) -> Iterator[subprocess.Popen[b
     process = subprocess.Popen(
         command, cwd=folder, bufsize=0, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    try:
+    assert process.stdout is not None
+    with process.stdout, ended(process):
         yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
 
 
 def _read(process: subprocess.Popen[bytes]) -> bytes:

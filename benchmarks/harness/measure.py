@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
+from pathlib import Path
 from typing import Any, Literal
 
 #: Ours, somebody else's, or what no program can be quicker than.
@@ -97,7 +98,7 @@ class Measure:
         build: where what is compiled for benchmarks is kept from one run to the next.
     """
 
-    def __init__(self, *, quick: bool, scratch: Any, build: Any) -> None:
+    def __init__(self, *, quick: bool, scratch: Path, build: Path) -> None:
         self.quick = quick
         self.scratch = scratch
         self.build = build

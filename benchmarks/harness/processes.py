@@ -10,6 +10,7 @@ import contextlib
 import multiprocessing
 import os
 import socket
+import subprocess
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
@@ -17,6 +18,8 @@ from typing import Any
 
 #: Seconds after which a process that has not answered counts as stuck.
 TIMEOUT_S = 60.0
+#: ... and for which one that is to end may take.
+END_S = 20.0
 
 Ready = Callable[[], None]
 
@@ -125,6 +128,20 @@ def pair(*, one_cpu: bool = False) -> Iterator[tuple[Process, Process]]:
     with contextlib.ExitStack() as stack:
         first, second = (stack.enter_context(contextlib.closing(Process(side))) for side in sides)
         yield first, second
+
+
+@contextlib.contextmanager
+def ended(process: subprocess.Popen[Any]) -> Iterator[None]:
+    """Afterwards the program is over, whatever it does."""
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def accept(ready: Ready, path: str) -> socket.socket:

@@ -6,14 +6,12 @@ all CPUs where a figure does not say otherwise, and serve all figures.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import functools
 import hashlib
-import resource
 import sys
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,8 @@ from contenders.round_trip import Trips
 from contenders.slow_subscriber import Through
 from harness import Contender, Measure, Wanted, figure, limit, ours, peer
 from harness.peers import nats_server
-from harness.processes import Process, cpus, pair
+from harness.processes import Process, cpus, many_files, pair
+from harness.shared import folder, shared
 
 ROUNDS = 4
 ROUND_S = 0.06
@@ -35,54 +34,48 @@ LIMIT = "C, bytes to each"
 #: Beside a subscriber that stalls: its publisher waits for that one until it is cut off, 10 s by default.
 NATS_CUTS_OFF = {"max_pending": slow_subscriber.MAX_OUTPUT, "write_deadline": "10ms"}
 
-_open = contextlib.ExitStack()
-atexit.register(_open.close)
-
 
 # --- started once, and shared by all figures ----------------------------------------------------------------
 
 
-@functools.cache
-def _peers() -> tuple[Process, Process]:
+@shared
+@contextlib.contextmanager
+def _peers() -> Iterator[tuple[Process, Process]]:
     """The publisher's process, and the subscribers'; on all CPUs."""
-    publisher, subscribers = (_open.enter_context(contextlib.closing(Process([]))) for _ in range(2))
-    return publisher, subscribers
+    with contextlib.closing(Process([])) as publisher, contextlib.closing(Process([])) as subscribers:
+        yield publisher, subscribers
 
 
-@functools.cache
-def _pair(one_cpu: bool) -> tuple[Process, Process]:
-    return _open.enter_context(pair(one_cpu=one_cpu))
+@shared
+def _pair(one_cpu: bool) -> AbstractContextManager[tuple[Process, Process]]:
+    return pair(one_cpu=one_cpu)
 
 
-def _folder() -> Path:
-    return Path(_open.enter_context(tempfile.TemporaryDirectory(prefix="mycelium-bridge-")))
+@shared
+def _bridge(**options: Any) -> AbstractContextManager[list[str]]:
+    return brokers.bridge(folder(), **options)
 
 
-@functools.cache
-def _bridge(**options: Any) -> list[str]:
-    return _open.enter_context(brokers.bridge(_folder(), **options))
-
-
-@functools.cache
-def _nats(**options: Any) -> str | None:
+@shared
+def _nats(**options: Any) -> AbstractContextManager[str | None]:
     """Its address; None where it is not installed."""
     program = nats_server()
-    return None if program is None else _open.enter_context(brokers.nats(_folder(), program, **options))
+    return contextlib.nullcontext() if program is None else brokers.nats(folder(), program, **options)
 
 
-@functools.cache
-def _zmq() -> tuple[str, str] | None:
-    return _open.enter_context(brokers.zmq(_folder())) if zmq_in_c.available() else None
+@shared
+def _zmq() -> AbstractContextManager[tuple[str, str] | None]:
+    return brokers.zmq(folder()) if zmq_in_c.available() else contextlib.nullcontext()
 
 
-@functools.cache
-def _to_each(library: Path) -> str:
-    return _open.enter_context(brokers.to_each(_folder(), library))
+@shared
+def _to_each(library: Path) -> AbstractContextManager[str]:
+    return brokers.to_each(folder(), library)
 
 
-@functools.cache
-def _relay(library: Path, allowed: tuple[int, ...]) -> Path:
-    return _open.enter_context(brokers.relay(_folder(), library, cpus=allowed))
+@shared
+def _relay(library: Path, allowed: tuple[int, ...]) -> AbstractContextManager[Path]:
+    return brokers.relay(folder(), library, cpus=allowed)
 
 
 def _fan_out(role: Callable[..., Contender], name: str, fan: FanOut, **more: Any) -> Contender:
@@ -271,7 +264,7 @@ def mixed_types(measure: Measure, variant: str) -> None:
 @functools.cache
 def _bridge_of_mix() -> tuple[str, bytes]:
     """A bridge with the contracts of the mix: its address, and its schema digest."""
-    contracts = _folder() / "sixteen.yaml"
+    contracts = folder() / "sixteen.yaml"
     contracts.write_text(fan_out.mix(TYPES).contracts)
     return _bridge(contracts=contracts)[0], hashlib.sha256(contracts.read_bytes()).digest()
 
@@ -329,7 +322,7 @@ def connections(measure: Measure, _variant: str) -> None:
     contenders = [_to_each_of(library, "tick", 1)]
     with contextlib.ExitStack() as idle:
         for number in _crowds((1, 50) if measure.quick else (1, 10, 100, 1000)):
-            unix, _ = idle.enter_context(brokers.bridge(_folder()))
+            unix, _ = idle.enter_context(brokers.bridge(folder()))
             for _ in range(number):
                 idle.enter_context(fan_out.join(unix, [OURS["text"].TYPE_ID]))
             writing = fan_out.publish_c, library, unix, pattern
@@ -338,7 +331,7 @@ def connections(measure: Measure, _variant: str) -> None:
                 _fan_out(ours, "ours", FanOut(_peers(), len(frames), writing, reading), x=float(number))
             )
             if (program := nats_server()) is not None:
-                nats = idle.enter_context(brokers.nats(_folder(), program))
+                nats = idle.enter_context(brokers.nats(folder(), program))
                 for _ in range(number):
                     idle.enter_context(nats_in_c.join(nats, b"u"))
                 contenders.append(_nats_of(library, nats, "tick", 1, x=float(number)))
@@ -347,14 +340,10 @@ def connections(measure: Measure, _variant: str) -> None:
 
 def _crowds(numbers: tuple[int, ...]) -> list[int]:
     """Those numbers of connections that the system lets us open, to both brokers, which inherit the limit."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = 2 * sum(numbers) + 200
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    possible = [number for at, number in enumerate(numbers) if soft >= 2 * sum(numbers[: at + 1]) + 200]
+    allowed = many_files()
+    possible = [number for at, number in enumerate(numbers) if allowed >= 2 * sum(numbers[: at + 1]) + 200]
     if len(possible) < len(numbers):
-        print(f"connections: no more than {possible[-1]}, as {soft} files may be open", file=sys.stderr)
+        print(f"connections: no more than {possible[-1]}, as {allowed} files may be open", file=sys.stderr)
     return possible
 
 

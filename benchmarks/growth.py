@@ -7,12 +7,11 @@ with what doubles. What the processes run is in `contenders/growth_*.py`. Broker
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import functools
-import resource
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ from contenders.growth_contracts import BLOCK, SHARED, SIZED, SUBSCRIBERS, TICKS
 from contenders.growth_traffic import Broker, Turn
 from harness import Contender, Measure, figure, limit, loop, ours, peer
 from harness.peers import have, nats_server
-from harness.processes import Process, cpus, pair
+from harness.processes import Process, cpus, many_files, pair
+from harness.shared import folder, shared
 
 #: What a quick run leaves.
 _QUICK_SIZES = (0, 8192, 1_048_576)
@@ -30,68 +30,44 @@ _QUICK_SIZES = (0, 8192, 1_048_576)
 # --- processes and brokers, made when a figure first needs them ---------------------------------------------
 
 
-class Stage:
-    """What the figures share, for as long as the process runs: brokers, and the processes that talk to
-    them."""
+@shared
+@contextlib.contextmanager
+def _peers() -> Iterator[tuple[Process, Process]]:
+    """The one that writes and the one that reads, on all CPUs as the brokers are."""
+    with contextlib.closing(Process(cpus())) as writer, contextlib.closing(Process(cpus())) as reader:
+        yield writer, reader
 
-    def __init__(self, build: Path) -> None:
-        self.most_connections = _many_files() // 4  # a process may be connected to three brokers
-        self.library = growth_traffic.build(build)
-        self._ending = contextlib.ExitStack()
-        atexit.register(self._ending.close)
 
-    @functools.cached_property
-    def peers(self) -> tuple[Process, Process]:
-        """The one that writes and the one that reads, on all CPUs as the brokers are."""
-        return self._process(), self._process()
+@shared
+def _pair(one_cpu: bool = False) -> AbstractContextManager[tuple[Process, Process]]:
+    return pair(one_cpu=one_cpu)
 
-    @functools.cached_property
-    def links(self) -> tuple[Process, Process]:
-        """Two processes with a CPU each."""
-        return self._ending.enter_context(pair())
 
-    @functools.cached_property
-    def neighbours(self) -> tuple[Process, Process]:
-        """Two processes on one CPU."""
-        return self._ending.enter_context(pair(one_cpu=True))
+@shared
+@contextlib.contextmanager
+def _bridge() -> Iterator[Broker]:
+    contracts = growth_contracts.everything(folder())
+    with brokers.bridge(contracts.path.parent, contracts.path) as addresses:
+        yield growth_traffic.Bridge(addresses[0], contracts.digest)
 
-    @functools.cached_property
-    def bridge(self) -> Broker:
-        contracts = growth_contracts.everything(self._directory())
-        addresses = self._ending.enter_context(brokers.bridge(contracts.path.parent, contracts.path))
-        return growth_traffic.Bridge(addresses[0], contracts.digest)
 
-    @functools.cached_property
-    def relay(self) -> Broker:
-        directory = str(self._directory())
-        process = self._process()
-        process.start(growth_traffic.relay, self.library, directory)
+@shared
+@contextlib.contextmanager
+def _relay(library: Path) -> Iterator[Broker]:
+    directory = str(folder())
+    with contextlib.closing(Process(cpus())) as process:
+        process.start(growth_traffic.relay, library, directory)
         process.wait_ready()
-        return growth_traffic.Relay(directory)
-
-    @functools.cached_property
-    def nats(self) -> Broker:
-        program = nats_server()
-        assert program is not None
-        return growth_traffic.Nats(self._ending.enter_context(brokers.nats(self._directory(), program)))
-
-    def _process(self) -> Process:
-        return self._ending.enter_context(contextlib.closing(Process(cpus())))
-
-    def _directory(self) -> Path:
-        return Path(self._ending.enter_context(tempfile.TemporaryDirectory(prefix="mycelium-")))
+        yield growth_traffic.Relay(directory)
 
 
-def _many_files() -> int:
-    """Let this process, and those that it starts, have as many files as the system allows; how many."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
-
-
-@functools.cache
-def _stage(build: Path) -> Stage:
-    return Stage(build)
+@shared
+@contextlib.contextmanager
+def _nats() -> Iterator[Broker]:
+    program = nats_server()
+    assert program is not None
+    with brokers.nats(folder(), program) as address:
+        yield growth_traffic.Nats(address)
 
 
 # --- size ---------------------------------------------------------------------------------------------------
@@ -139,7 +115,7 @@ def message_size_socket(measure: Measure, _variant: str) -> None:
     pyzmq moves ready frames, one a call, and makes `bytes` of what comes. C sends blocks of at least 64 KiB,
     and looks at nothing but the last bytes.
     """
-    stage = _stage(measure.build)
+    library = growth_traffic.build(measure.build)
     schema = growth_contracts.sized(measure.build)
     schema.load()
     contenders: list[Contender] = []
@@ -147,13 +123,13 @@ def message_size_socket(measure: Measure, _variant: str) -> None:
         frame = growth_contracts.frame(SIZED[size], growth_contracts.payload(size))
         pattern, per = _pattern(frame)
         path = measure.scratch / f"{size}.sock"
-        way = functools.partial(growth_links.OneWay, stage.links, path)
+        way = functools.partial(growth_links.OneWay, _pair(), path)
         turn = way((growth_links.receive_sized, schema, size), (growth_links.send_sized, schema, size))
         contenders.append(ours("ours, balanced", turn, x=size, check=turn.check))
         if have("pyzmq"):
             turn = way((zmq_peer.receive_frames, frame), (zmq_peer.send_frames, frame))
             contenders.append(peer("pyzmq PUSH/PULL", turn, x=size, check=turn.check))
-        blocks = stage.library, pattern, per
+        blocks = library, pattern, per
         turn = way((growth_links.receive_c, *blocks), (growth_links.send_c, *blocks), per)
         contenders.append(limit("C, 64 KiB blocks", turn, x=size, check=turn.check))
     measure.timed(contenders, rounds=7, round_s=0.02)
@@ -165,11 +141,11 @@ def message_size_bridge(measure: Measure, _variant: str) -> None:
     compares the last bytes. The limit is a relay in C in the bridge's place, which sends on whatever it has
     read.
     """
-    stage = _stage(measure.build)
+    library = growth_traffic.build(measure.build)
     contenders: list[Contender] = []
     for size in _sizes(measure):
         pattern, per = _pattern(growth_contracts.frame(SIZED[size], growth_contracts.payload(size)))
-        contenders += _through_both(stage, size, {0: pattern}, pattern, per, share=1)
+        contenders += _through_both(library, size, {0: pattern}, pattern, per, share=1)
     measure.timed(contenders, rounds=7, round_s=0.02)
 
 
@@ -184,18 +160,18 @@ def _pattern(frame: bytes) -> tuple[bytes, int]:
 
 
 def _through_both(
-    stage: Stage, x: int, patterns: dict[int, bytes], pattern: bytes, per: int, *, share: int
+    library: Path, x: int, patterns: dict[int, bytes], pattern: bytes, per: int, *, share: int
 ) -> Iterator[Contender]:
     """Through the bridge and through the relay: what is sent, and what each subscriber gets of it."""
     for role, name, broker in (
-        (ours, "ours, C peers", stage.bridge),
-        (limit, "C relay", stage.relay),
+        (ours, "ours, C peers", _bridge()),
+        (limit, "C relay", _relay(library)),
     ):
         turn = Turn(
-            stage.peers,
+            _peers(),
             per,
-            (growth_traffic.read, stage.library, broker, patterns),
-            (growth_traffic.write, stage.library, broker, share, pattern),
+            (growth_traffic.read, library, broker, patterns),
+            (growth_traffic.write, library, broker, share, pattern),
         )
         yield role(name, turn, x=x, check=turn.check)
 
@@ -216,14 +192,14 @@ def types_bridge(measure: Measure, _variant: str) -> None:
     So from two types on there is hardly ever a run of frames that goes to the same place. The limit is a
     relay in C that goes by one bit of the id, has no table of types, and checks nothing but the length.
     """
-    stage = _stage(measure.build)
+    library = growth_traffic.build(measure.build)
     contenders: list[Contender] = []
     for types in (1, 1000) if measure.quick else (1, 10, 100, 1000):
         frames = growth_contracts.tick_frames(TICKS[:types])
         patterns = {
             side: b"".join(frame for frame in frames if frame[0] % 2 == side) for side in (0, 1)[:types]
         }
-        contenders += _through_both(stage, types, patterns, b"".join(frames), len(frames), share=0)
+        contenders += _through_both(library, types, patterns, b"".join(frames), len(frames), share=0)
     measure.timed(contenders, rounds=7, round_s=0.02)
 
 
@@ -236,18 +212,18 @@ def types_subscriber(measure: Measure, _variant: str) -> None:
     In the limit the program that takes them is in C and looks at the last bytes alone. A hundred classes take
     some 20 s to compile, once; a thousand would take minutes, and are not measured.
     """
-    stage = _stage(measure.build)
+    library = growth_traffic.build(measure.build)
     contenders: list[Contender] = []
     for types in (1, 4) if measure.quick else (1, 10, 100):
         schema = growth_contracts.ticks(measure.build, types)
         schema.load()
         frames = growth_contracts.tick_frames(TICKS[:types])
         pattern, per = b"".join(frames), len(frames)
-        way = functools.partial(growth_links.OneWay, stage.links, measure.scratch / f"{types}.sock", per=per)
-        sending = growth_links.send_c, stage.library, pattern, per
+        way = functools.partial(growth_links.OneWay, _pair(), measure.scratch / f"{types}.sock", per=per)
+        sending = growth_links.send_c, library, pattern, per
         turn = way((growth_links.receive_types, schema), sending)
         contenders.append(ours("ours, blocking", turn, x=types, check=turn.check))
-        turn = way((growth_links.receive_c, stage.library, pattern, per), sending)
+        turn = way((growth_links.receive_c, library, pattern, per), sending)
         contenders.append(limit("C", turn, x=types, check=turn.check))
     measure.timed(contenders, rounds=7, round_s=0.02)
 
@@ -263,13 +239,13 @@ def subscribers(measure: Measure, _variant: str) -> None:
     So the growth is the bridge's and the kernel's, and not that of starting more processes. The limit is a
     relay in C that sends what it has read to each subscriber, waits where one is slow, and looks at nothing.
     """
-    stage = _stage(measure.build)
+    library = growth_traffic.build(measure.build)
     contenders: list[Contender] = []
     for count in (1, 64) if measure.quick else SUBSCRIBERS:
         frames = growth_contracts.tick_frames([SHARED[count]])
         pattern = b"".join(frames)
         patterns = dict.fromkeys(range(count), pattern)
-        contenders += _through_both(stage, count, patterns, pattern, len(frames), share=count)
+        contenders += _through_both(library, count, patterns, pattern, len(frames), share=count)
     measure.timed(contenders, rounds=7, round_s=0.02)
 
 
@@ -286,21 +262,21 @@ def connections(measure: Measure, _variant: str) -> None:
     Up to a thousand are connected in each turn, and those that take no part are silent. The limit is a relay
     in C with epoll that sends on what it has read. nats-server gets payloads, over TCP.
     """
-    stage = _stage(measure.build)
+    library = growth_traffic.build(measure.build)
+    most = many_files() // 4  # a process may be connected to three brokers
     counts = [1, 50] if measure.quick else [1, 10, 100, 1000]
-    counts = [count for count in counts if count <= stage.most_connections]
-    named = [(ours, "ours, C peers", "bridge"), (limit, "C relay", "relay")]
+    counts = [count for count in counts if count <= most]
+    named = [(ours, "ours, C peers", _bridge()), (limit, "C relay", _relay(library))]
     if have("nats-server"):
-        named.insert(1, (peer, "nats-server, C peers", "nats"))
+        named.insert(1, (peer, "nats-server, C peers", _nats()))
     contenders: list[Contender] = []
     for count in counts:
-        for role, name, which in named:
-            broker = getattr(stage, which)
+        for role, name, broker in named:
             turn = Turn(
-                stage.peers,
+                _peers(),
                 count * growth_traffic.TICKS_IN_TURN,
-                (growth_traffic.read_in_turn, stage.library, broker, count),
-                (growth_traffic.write_in_turn, stage.library, broker, count, counts[-1]),
+                (growth_traffic.read_in_turn, library, broker, count),
+                (growth_traffic.write_in_turn, library, broker, count, counts[-1]),
             )
             contenders.append(role(name, turn, x=count))
     measure.timed(contenders, rounds=7, round_s=0.02)
@@ -324,19 +300,19 @@ def in_flight(measure: Measure, variant: str) -> None:
     C sends ready bytes, of all of them in one call or of each in its own, and sends back whatever has come.
     Where messages leave one by one, who goes first decides how many travel together, above all on one CPU.
     """
-    stage = _stage(measure.build)
-    processes = stage.neighbours if variant == "one core" else stage.links
+    library = growth_traffic.build(measure.build)
+    processes = _pair(variant == "one core")
     contenders: list[Contender] = []
     for window in (1, 256) if measure.quick else (1, 4, 16, 64, 256):
         trips = functools.partial(growth_links.Trips, processes, measure.scratch / f"{window}.sock", window)
         each = trips((growth_links.ask_each,), (growth_links.answer_each,))
         lists = trips((growth_links.ask_lists,), (growth_links.answer_lists,))
-        in_c = functools.partial(trips, answering=(growth_links.answer_c, stage.library))
+        in_c = functools.partial(trips, answering=(growth_links.answer_c, library))
         contenders += [
             ours("ours, one by one", each, x=window),
             ours("ours, in lists", lists, x=window),
-            peer("C, a send for each", in_c((growth_links.ask_c, stage.library, False)), x=window),
-            limit("C, one send for all", in_c((growth_links.ask_c, stage.library, True)), x=window),
+            peer("C, a send for each", in_c((growth_links.ask_c, library, False)), x=window),
+            limit("C, one send for all", in_c((growth_links.ask_c, library, True)), x=window),
         ]
     measure.timed(contenders, rounds=7, round_s=0.02)
 
@@ -354,7 +330,7 @@ def memory_connection(measure: Measure, _variant: str) -> None:
     bytes that malloc takes for a descriptor and a number, as the relay in C does. It knows neither types nor
     names.
     """
-    count = min(50 if measure.quick else 1000, _stage(measure.build).most_connections)
+    count = min(50 if measure.quick else 1000, many_files() // 4)
     contenders = [ours("ours", functools.partial(growth_memory.connections_of_bridge, count))]
     if (program := nats_server()) is not None and have("nats-server"):
         contenders.append(

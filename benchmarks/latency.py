@@ -6,21 +6,18 @@ between them shares the receiver's, as the sender's are busy waiting for the tim
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import functools
 import os
-import shutil
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 from contenders import brokers, open_loop
 from contenders.open_loop import OpenLoop
 from harness import Measure, figure, limit, ours, peer
 from harness.peers import have, nats_server
-from harness.processes import Process, cpus
+from harness.processes import Process, cpus, pair
+from harness.shared import folder, shared
 
 #: A function of `open_loop.py` and its arguments.
 Call = tuple[Any, ...]
@@ -32,9 +29,6 @@ TURN_S = {1_000: 0.5, 10_000: 0.5, 100_000: 1.0}
 NATS_RATE = 10_000
 ROUNDS = 2
 QUICK_S = 0.02
-
-_open = contextlib.ExitStack()
-atexit.register(_open.close)
 
 
 @figure("direct", variants=tuple(RATES), axis="percentile", limit_explained="Profiles wait on purpose")
@@ -84,11 +78,12 @@ def bridge(measure: Measure, variant: str) -> None:
     library = open_loop.build(measure.build)
     turn = _turns(measure, RATES[variant])
     contenders = []
+    path = _bridge()[0].removeprefix("unix:")
     for profile in PROFILES:
-        sending = (open_loop.send_ours_bridged, _bridge(), library, profile)
-        contenders.append(
-            ours(f"ours, {profile}", turn((open_loop.receive_ours_bridged, _bridge()), sending))
+        run = turn(
+            (open_loop.receive_ours_bridged, path), (open_loop.send_ours_bridged, path, library, profile)
         )
+        contenders.append(ours(f"ours, {profile}", run))
     if have("pyzmq"):
         publishers, subscribers = _zmq()
         run = turn(
@@ -96,7 +91,8 @@ def bridge(measure: Measure, variant: str) -> None:
         )
         contenders.append(peer("pyzmq, proxy", run))
     if have("nats-py") and have("nats-server") and RATES[variant] <= NATS_RATE:
-        run = turn((open_loop.receive_nats, _nats()), (open_loop.send_nats, _nats()))
+        server = _nats().replace("tcp://", "nats://")
+        run = turn((open_loop.receive_nats, server), (open_loop.send_nats, server))
         contenders.append(peer("nats-py, nats-server", run))
     path, onward = str(measure.scratch / "relay.sock"), str(measure.scratch / "onward.sock")
     run = turn(
@@ -120,40 +116,33 @@ def _turns(measure: Measure, rate: int) -> Callable[..., OpenLoop]:
     return turn
 
 
-# --- what lasts from the first figure to the end of the process --------------------------------------------
+# --- processes and brokers of all figures -------------------------------------------------------------------
 
 
-@functools.cache
-def _processes() -> tuple[Process, Process, Process]:
+@shared
+@contextlib.contextmanager
+def _processes() -> Iterator[tuple[Process, Process, Process]]:
     """The sender's, the receiver's, and one for what is in between."""
     allowed = cpus()
-    sending, receiving = allowed[: len(allowed) // 2], allowed[len(allowed) // 2 :]
-    first, second, third = (
-        _open.enter_context(contextlib.closing(Process(side))) for side in (sending, receiving, receiving)
-    )
-    if allowed:
-        os.sched_setaffinity(0, receiving)  # the brokers that we start inherit it
-    return first, second, third
+    receiving = allowed[len(allowed) // 2 :]
+    with pair() as (sender, receiver), contextlib.closing(Process(receiving)) as between:
+        if allowed:
+            os.sched_setaffinity(0, receiving)  # the brokers that we start inherit it
+        yield sender, receiver, between
 
 
-def _folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="mycelium-"))
-    _open.callback(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+@shared
+def _bridge() -> AbstractContextManager[list[str]]:
+    return brokers.bridge(folder())
 
 
-@functools.cache
-def _bridge() -> str:
-    return _open.enter_context(brokers.bridge(_folder()))[0].removeprefix("unix:")
+@shared
+def _zmq() -> AbstractContextManager[tuple[str, str]]:
+    return brokers.zmq(folder())
 
 
-@functools.cache
-def _zmq() -> tuple[str, str]:
-    return _open.enter_context(brokers.zmq(_folder()))
-
-
-@functools.cache
-def _nats() -> str:
+@shared
+def _nats() -> AbstractContextManager[str]:
     program = nats_server()
     assert program is not None
-    return _open.enter_context(brokers.nats(_folder(), program)).replace("tcp://", "nats://")
+    return brokers.nats(folder(), program)

@@ -6,14 +6,12 @@ Python's `.pyc` files written: the first run of each, which sees to that, is its
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import functools
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from contenders import brokers, first_message, generating
 from contenders.whole_process import until_end, until_said
 from harness import Measure, figure, limit, ours, peer
 from harness.peers import have, nats_server
+from harness.shared import folder, shared
 
 from mycelium_fast.codegen.render import Language
 from mycelium_fast.contracts import load
@@ -57,9 +56,6 @@ with zmq.Context() as context, context.socket(zmq.XSUB) as xsub, context.socket(
     zmq.proxy(xsub, xpub)
 """
 
-_open = contextlib.ExitStack()
-atexit.register(_open.close)
-
 
 @figure("import", of="a process", limit_explained="Imports")
 def imports(measure: Measure, _variant: str) -> None:
@@ -93,16 +89,24 @@ def first(measure: Measure, _variant: str) -> None:
     """
     with contextlib.ExitStack() as stack:
 
-        def ready(subscriber: contextlib.AbstractContextManager[first_message.First]) -> dict[str, Any]:
+        def ready(subscriber: AbstractContextManager[first_message.First]) -> dict[str, Any]:
             run = stack.enter_context(subscriber)
             return {"run": run, "check": run}
 
-        contenders = [ours("ours, bridge", **ready(first_message.ours(measure.scratch, _bridge())))]
+        contenders = [
+            ours(
+                "ours, bridge",
+                **ready(first_message.ours(measure.scratch, _bridge()[0].removeprefix("unix:"))),
+            )
+        ]
         if have("pyzmq"):
             contenders.append(peer("pyzmq PUSH/PULL", **ready(first_message.zmq(measure.scratch))))
         if have("nats-py") and have("nats-server"):
             contenders.append(
-                peer("nats-py, nats-server", **ready(first_message.nats(measure.scratch, _nats())))
+                peer(
+                    "nats-py, nats-server",
+                    **ready(first_message.nats(measure.scratch, _nats().replace("tcp://", "nats://"))),
+                )
             )
         if have("eclipse-zenoh"):
             contenders.append(peer("zenoh", **ready(first_message.zenoh(measure.scratch))))
@@ -204,20 +208,16 @@ def _repeated(run: Callable[[], object], messages: int) -> Callable[[], float]:
     return repeated
 
 
-# --- what lasts to the end of the process -------------------------------------------------------------------
+# --- brokers of the first message ---------------------------------------------------------------------------
 
 
-def _folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="mycelium-"))
-    _open.callback(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+@shared
+def _bridge() -> AbstractContextManager[list[str]]:
+    return brokers.bridge(folder())
 
 
-def _bridge() -> str:
-    return _open.enter_context(brokers.bridge(_folder()))[0].removeprefix("unix:")
-
-
-def _nats() -> str:
+@shared
+def _nats() -> AbstractContextManager[str]:
     program = nats_server()
     assert program is not None
-    return _open.enter_context(brokers.nats(_folder(), program)).replace("tcp://", "nats://")
+    return brokers.nats(folder(), program)

@@ -7,12 +7,12 @@ What the two sides of each contender do is in `contenders/`; through the bridge 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import functools
 import queue
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from contenders import (
@@ -31,26 +31,18 @@ from contenders.round_trip import Trips
 from harness import Contender, Measure, Wanted, figure, limit, ours, peer
 from harness.peers import have, nats_server
 from harness.processes import Process, cpus, pair, together
+from harness.shared import shared
 
 KINDS = {"TradeTick": "tick", "TextMessage": "text"}
 PROFILES = ("latency", "balanced", "throughput")
 #: Messages that are looked at field by field before a contender's first round.
 CHECKED = 2_000
 
-_open = contextlib.ExitStack()
 
-
-@functools.cache
-def _processes(one_cpu: bool = False) -> tuple[Process, Process]:
+@shared
+def _processes(one_cpu: bool = False) -> AbstractContextManager[tuple[Process, Process]]:
     """Two processes for all figures that want them on one core, or on two."""
-    return _open.enter_context(pair(one_cpu=one_cpu))
-
-
-@atexit.register
-def end_processes() -> None:
-    """End them; whoever wants some then gets new ones."""
-    _processes.cache_clear()
-    _open.close()
+    return pair(one_cpu=one_cpu)
 
 
 def _loops() -> list[str]:

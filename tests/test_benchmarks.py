@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import harness.processes
+import harness.shared
 import pytest
 import transport
 from contenders import brokers, fan_out, in_process, limits, nats_in_c, round_trip, slow_subscriber, zmq_in_c
@@ -40,7 +41,7 @@ def library(build: Path) -> Path:
 @pytest.fixture(scope="module", autouse=True)
 def _processes_end() -> Iterator[None]:
     yield
-    transport.end_processes()
+    harness.shared.end()
 
 
 class Trial(Measure):

@@ -2,7 +2,8 @@
 from.
 
 `figures.py` declares what is measured, `measure.py` measures it, `run.py` goes through all of it several
-times, `results.py` is the file that comes out, `compare.py` sets two of these beside each other.
+times, `shared.py` keeps what figures share meanwhile, `results.py` is the file that comes out, `compare.py`
+sets two of these beside each other.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import resource
 import socket
 import subprocess
 import traceback
@@ -20,6 +21,8 @@ from typing import Any
 TIMEOUT_S = 60.0
 #: ... and for which one that is to end may take.
 END_S = 20.0
+#: Files that a process may have: some figures open a thousand connections to each of several brokers.
+FILES = 8192
 
 Ready = Callable[[], None]
 
@@ -27,6 +30,16 @@ Ready = Callable[[], None]
 def cpus() -> list[int]:
     """The CPUs that this process may use; empty where the system does not tell."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+def many_files() -> int:
+    """Let this process, and those that it starts, have as many files as figures want, if the system allows;
+    how many it may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return allowed
 
 
 class Process:

@@ -24,7 +24,7 @@ from typing import Any
 from . import environment, peers
 from .figures import SUBJECTS, Figure, selected
 from .measure import Measure, Series, Wanted
-from .processes import cpus
+from .processes import cpus, many_files
 from .results import Result, Results
 
 PROGRAM = Path(__file__).parent.parent
@@ -124,8 +124,6 @@ def _subject(subject: str, settings: Settings) -> Iterator[dict[str, Any]]:
 
 def measure_subject(subject: str, settings: Settings) -> None:
     """What such a process does: measures one sweep of its subject, and tells on its standard output."""
-    # So that what the figures have started is ended as well.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     # Programs that a benchmark starts may print; our lines go where standard output went.
     told = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -135,6 +133,7 @@ def measure_subject(subject: str, settings: Settings) -> None:
 
     # Whoever ends us ends what we started: a signal alone would leave that running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    many_files()
     allowed = cpus()
     if SUBJECTS[subject].one_cpu and allowed:
         os.sched_setaffinity(0, allowed[-1:])  # the first one tends to serve the system's interrupts

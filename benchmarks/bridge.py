@@ -24,7 +24,7 @@ from harness.peers import nats_server
 from harness.processes import Process, cpus, many_files, pair
 from harness.shared import folder, shared
 
-ROUNDS = 4
+ROUNDS = 3
 ROUND_S = 0.06
 KINDS = {"TradeTick": "tick", "TextMessage": "text"}
 TYPES = 16

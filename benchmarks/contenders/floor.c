@@ -93,7 +93,18 @@ static inline void copy(char *to, const char *from, size_t size) {
 
 static inline int store_u64(char *to, PyObject *value) {
     int overflow; /* beyond 2^63, which no value here is; the calls without it take far longer */
-    int64_t number = PyLong_AsLongLongAndOverflow(value, &overflow);
+    int64_t number;
+#if PY_VERSION_HEX >= 0x030C0000
+    if (PyLong_CheckExact(value) && PyUnstable_Long_IsCompact((PyLongObject *)value)) {
+        number = PyUnstable_Long_CompactValue((PyLongObject *)value);
+#else
+    if (PyLong_CheckExact(value) && Py_SIZE(value) == 1) {
+        number = ((PyLongObject *)value)->ob_digit[0];
+#endif
+        memcpy(to, &number, 8);
+        return 1;
+    }
+    number = PyLong_AsLongLongAndOverflow(value, &overflow);
     memcpy(to, &number, 8);
     if (overflow) PyErr_SetString(PyExc_OverflowError, "too large");
     return !(number == -1 && PyErr_Occurred());

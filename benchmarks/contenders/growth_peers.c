@@ -11,7 +11,7 @@
 
 #include "sockets.h"
 
-enum { READ_SIZE = 256 * 1024, LEAST_ROOM = 64 * 1024, MOST_OUTPUTS = 4096, EVENTS = 256 };
+enum { READ_SIZE = 256 * 1024, SEND_BUFFER = 1024 * 1024, LEAST_ROOM = 64 * 1024, MOST_OUTPUTS = 4096, EVENTS = 256 };
 enum { HEADER_SIZE = 6, TICK_SIZE = 16 };
 
 static int watch(int epoll, int fd, void *data)
@@ -225,6 +225,8 @@ static int take(relay *relay, const relay_peer *listener)
     if (peer->fd < 0)
         return -errno;
     if (listener->role == SUBSCRIBERS) {
+        int buffer = SEND_BUFFER;
+        setsockopt(peer->fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
         relay->outputs[relay->count++] = peer;
         return write_all(peer->fd, (const uint8_t *)"+", 1);
     }
@@ -234,7 +236,8 @@ static int take(relay *relay, const relay_peer *listener)
     return watch(relay->epoll, peer->fd, peer);
 }
 
-/* Each frame to the subscriber that its type is for, all that follow each other to the same one in one copy. */
+/* Each frame to the subscriber that its type is for, all that follow each other to the same one in one copy,
+ * and a block that is for one of them alone in none. */
 static int split(relay *relay, int fd)
 {
     enum { STEP = HEADER_SIZE + TICK_SIZE };
@@ -254,6 +257,8 @@ static int split(relay *relay, int fd)
                 return -EPROTO;
             end += STEP;
         } while (end < got && block[end] % 2 == side);
+        if (begin == 0 && end == got) /* all of it: no copy */
+            return write_all(relay->outputs[side]->fd, block, got);
         memcpy(rooms[side] + used[side], block + begin, end - begin);
         used[side] += end - begin;
         begin = end;

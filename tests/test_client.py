@@ -191,6 +191,29 @@ def test_publishing_from_a_plain_handler_needs_no_waiting(path: Path) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_plain_handler_publishes_without_others_having_their_turn(
+    peer: Peer, path: Path, loop: str
+) -> None:
+    async def main() -> None:
+        sent = list(ticks(0, 10_000))
+        async with client_of(path, max_pending=1 << 20, profile="throughput") as client:
+            sock = await accept(peer)
+
+            def on_tick(_: TradeTick) -> None:
+                for tick in sent:
+                    client.publish_nowait(tick)
+
+            client.subscribe(TradeTick, on_tick)
+            waiting = asyncio.create_task(client.publish_many(sent))  # in line, or not: that is no reason
+            sock.sendall(TradeTick(1, 2).to_frame())
+            await waiting
+            expected = b"".join(tick.to_frame() for tick in sent)
+            assert await asyncio.to_thread(read_exactly, sock, 2 * len(expected)) == 2 * expected
+
+    run(main(), loop)
+
+
 def test_an_address_that_is_none_is_refused_with_what_is_allowed() -> None:
     with pytest.raises(ValueError, match=r"unix:/run/bus\.sock"):
         MyceliumClient("localhost")

@@ -269,8 +269,10 @@ class MyceliumClient:
     def publish_nowait(self, message: Any) -> None:
         """`publish` for who cannot wait, such as a handler that is a plain function.
 
+        Other tasks have no turn meanwhile, however much is published.
+
         Raises:
-            queue.Full: `publish` would have to wait; nothing was accepted.
+            queue.Full: the peer does not keep up, or there is no connection; nothing was accepted.
             MyceliumError: as `publish`.
         """
         outlet = self._outlet
@@ -279,10 +281,11 @@ class MyceliumClient:
         if not self._gate.open:
             if self._gate.failure is not None:
                 raise again(self._gate.failure)
-            raise queue.Full(
-                f"publishing on {self!r} would have to wait, for the peer or a connection: await publish(), "
-                "or try again later"
-            )
+            if outlet.blocked:
+                raise queue.Full(
+                    f"publishing on {self!r} would have to wait, for the peer or a connection: await "
+                    "publish(), or try again later"
+                )
         if self._tracer is None:
             self._put(message)
         else:

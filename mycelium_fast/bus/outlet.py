@@ -100,11 +100,16 @@ class Outlet:
             self._armed.cancel()
             self._armed = None
 
-    def update(self) -> None:
-        """See whether something is in the way of those who publish."""
+    @property
+    def blocked(self) -> bool:
+        """Whether there is no connection, or one that takes nothing now."""
         link = self._link
+        return link is None or link.paused or link.ending
+
+    def update(self) -> None:
+        """See whether something is in the way of those who publish: that, or that others have their turn."""
         if not self.gate.failed:
-            self.gate.set(blocked=link is None or link.paused or link.ending or self._turn_over)
+            self.gate.set(blocked=self.blocked or self._turn_over)
 
     def refuse(self, type_id: int, error: TransportError) -> None:
         """The peer takes no messages of this type."""

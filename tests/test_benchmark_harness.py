@@ -95,7 +95,7 @@ def test_a_wrong_result_is_found_before_anything_is_timed(tmp_path: Path) -> Non
     def never(_count: int) -> float:
         raise AssertionError("timed")
 
-    with pytest.raises(RuntimeError, match="other bytes"):
+    with pytest.raises(RuntimeError, match="ours: other bytes"):
         measure(tmp_path).timed([ours("ours", never, check=wrong), limit("limit", never)])
 
 

@@ -8,10 +8,11 @@ same one.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
@@ -125,7 +126,10 @@ class Measure:
         if self.quick:
             rounds, round_s, bursts = 1, min(round_s, 0.002), 1
         self._begin(contenders, wanted)
-        count = {id(each): _operations(each.run, round_s / bursts) for each in contenders}
+        count = {}
+        for each in contenders:
+            with _named(each):
+                count[id(each)] = _operations(each.run, round_s / bursts)
 
         def turn(each: Contender) -> float:
             operations = count[id(each)]
@@ -152,20 +156,31 @@ class Measure:
         self.wanted = list(wanted)
         for each in contenders:
             if each.check is not None:
-                each.check()
+                with _named(each):
+                    each.check()
 
     def _rounds(self, contenders: Sequence[Contender], rounds: int, turn: Callable[[Contender], Any]) -> None:
         found: dict[tuple[str, float | None], Series] = {}
         gc.collect()
         for number in range(rounds):
             for each in contenders if number % 2 == 0 else reversed(contenders):
-                value = turn(each)
+                with _named(each):
+                    value = turn(each)
                 for x, one in value.items() if isinstance(value, Mapping) else [(each.x, value)]:
                     key = each.name, x
                     if key not in found:
                         found[key] = Series(each.name, each.role, x)
                     found[key].values.append(float(one))
         self.series = list(found.values())
+
+
+@contextlib.contextmanager
+def _named(contender: Contender) -> Iterator[None]:
+    """What fails meanwhile says whose failure it is."""
+    try:
+        yield
+    except Exception as error:
+        raise RuntimeError(f"{contender.name}: {error}") from error
 
 
 def loop(code: str, **names: Any) -> Timed:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import socket
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +175,26 @@ def test_nats_brings_every_message_to_every_subscriber(
         subscribing = [(nats_in_c.subscribe, library, address, kind)] * 2
         count = len(nats_in_c.published(kind))
         assert FanOut(peers, count, publishing, *subscribing)(COUNT, check=check) > 0
+
+
+def test_nats_brings_every_message_after_a_pause_as_well(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = nats_server()
+    if program is None:
+        pytest.skip("nats-server is not installed")
+
+    def write(sock: socket.socket, *args: Any) -> int:
+        sock.recv(1, socket.MSG_PEEK)  # until nats-server asks whether we are there
+        return fan_out.write(sock, *args)
+
+    monkeypatch.setattr(nats_in_c, "write", write)
+    subscribed = threading.Event()
+    with ThreadPoolExecutor(1) as threads, brokers.nats(tmp_path, program) as address:
+        reading = threads.submit(nats_in_c.subscribe, subscribed.set, COUNT, False, library, address, "tick")
+        assert subscribed.wait(60)
+        nats_in_c.publish(subscribed.set, COUNT, library, address, "tick")
+        assert reading.result(60) > 0
 
 
 @pytest.mark.parametrize("check", [True, False])

@@ -31,7 +31,9 @@ def delivered(kind: str) -> list[bytes]:
 
 def publish(_ready: Ready, cycles: int, library: Path, address: str, kind: str, piece: int = BLOCK) -> int:
     with join(address) as sock:
-        return write(sock, cycles, library, b"".join(published(kind)), piece)
+        start = write(sock, cycles, library, b"".join(published(kind)), piece)
+        _ping(sock)
+        return start
 
 
 def subscribe(ready: Ready, cycles: int, check: bool, library: Path, address: str, kind: str) -> int:
@@ -48,7 +50,7 @@ def ask(_ready: Ready, address: str, samples: int, library: Path) -> list[float]
     with join(address, ANSWERED) as sock:
         run = load(library).fan_ask_nats
         checked(run(sock.fileno(), asked, len(asked), reply, len(reply), TRIPS, samples + 1, times))
-        sock.sendall(_pub(ASKED, END.to_bytes()))
+        _ping(sock, _pub(ASKED, END.to_bytes()))
     return [time / TRIPS for time in times[1:]]
 
 
@@ -63,14 +65,23 @@ def join(address: str, subject: bytes = b"", *, receive_buffer: int | None = Non
     """A connection that nats-server has confirmed, subscription and all."""
     sock = connect(address, receive_buffer)
     subscription = b"SUB %s 1\r\n" % subject if subject else b""
-    sock.sendall(b'CONNECT {"verbose":false,"pedantic":false}\r\n' + subscription + b"PING\r\n")
+    _ping(sock, b'CONNECT {"verbose":false,"pedantic":false}\r\n' + subscription)
+    return sock
+
+
+def _ping(sock: socket.socket, lines: bytes = b"") -> None:
+    """Send these lines, and wait until nats-server has them and all before.
+
+    Closed with a PING of its own unread, which it sends after two seconds, the connection would be reset, and
+    what is on its way lost.
+    """
+    sock.sendall(lines + b"PING\r\n")
     said = b""
     while not said.endswith(b"PONG\r\n"):
         more = sock.recv(1)  # no byte of what comes after
         if not more:
             raise RuntimeError(f"nats-server closed the connection: {said!r}")
         said += more
-    return sock
 
 
 def _pub(subject: bytes, payload: bytes) -> bytes:

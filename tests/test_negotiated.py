@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import queue
 import signal
@@ -103,6 +104,35 @@ def test_the_other_subscribers_of_a_type_go_on_when_one_closes(bus: Bridge, path
         everything.close()
         sending.publisher(TextMessage).publish(text())
         assert late.recv(20) == text()
+
+
+def test_who_wanted_every_type_and_leaves_costs_the_others_nothing(bus: Bridge, path: Path) -> None:
+    over = threading.Event()
+    received: list[int] = []
+    with connect(path) as sending, connect(path) as receiving:
+        ticks = receiving.subscriber(TradeTick, capacity=10_000_000)  # or nobody would read the answers
+        publisher = sending.publisher(TradeTick)
+
+        def publish() -> None:
+            for number in itertools.count():
+                publisher.publish(TradeTick(number, 1))
+                if over.is_set():
+                    publisher.publish(TradeTick(number + 1, 0))
+                    return
+
+        publishing = threading.Thread(target=publish)
+        publishing.start()
+        try:
+            for _ in range(20):
+                with receiving.raw_subscriber(overflow="latest"):
+                    received.append(ticks.recv(20).price)
+                received += [ticks.recv(20).price for _ in range(10)]
+        finally:
+            over.set()
+        while (tick := ticks.recv(20)).size:
+            received.append(tick.price)
+        publishing.join()
+    assert received == list(range(len(received)))
 
 
 def test_a_topic_subscribes_to_every_message_of_it(bus: Bridge, path: Path) -> None:

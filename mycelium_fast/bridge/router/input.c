@@ -100,8 +100,8 @@ static size_t handle_core(myc_router *router, myc_connection *c, run each, int f
         each.count = 1;
         c->deaf = 1;
         touch(c);
-    } else if (each.type_id == SUBSCRIBE_REQUEST || each.type_id == UNSUBSCRIBE_REQUEST) {
-        wait_for_word(c, &each);
+    } else if (each.type_id == SUBSCRIBE_REQUEST) {
+        wait_for_word(c, &each); /* (Not after an Unsubscribe: what is asked for next takes effect with it.) */
     }
     return ask(router, c, &each);
 }

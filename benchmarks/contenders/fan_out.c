@@ -40,25 +40,11 @@ struct reader {
     uint8_t *block;      /* READ_SIZE bytes */
 };
 
-/* Whether these are the bytes of the repeated pattern from `place` on. */
-static int is_pattern(const struct reader *r, const uint8_t *bytes, size_t count, size_t place)
-{
-    while (count > 0) {
-        size_t part = r->size - place < count ? r->size - place : count;
-        if (memcmp(bytes, r->pattern + place, part) != 0)
-            return 0;
-        bytes += part;
-        count -= part;
-        place = 0;
-    }
-    return 1;
-}
-
 static int take_bytes(struct reader *r, size_t got)
 {
     size_t place = (size_t)(r->done % (int64_t)r->size);
     r->done += (int64_t)got;
-    if (r->done > r->total || ((r->check || r->done == r->total) && !is_pattern(r, r->block, got, place)))
+    if (r->done > r->total || ((r->check || r->done == r->total) && !is_pattern(r->pattern, r->size, r->block, got, place)))
         return -EPROTO;
     return 0;
 }

@@ -42,20 +42,6 @@ typedef struct {
     int fd;
 } growth_stream;
 
-static int is_pattern(const growth_stream *stream, const uint8_t *bytes, size_t count)
-{
-    size_t place = (size_t)(stream->done % (int64_t)stream->size);
-    while (count > 0) {
-        size_t part = stream->size - place < count ? stream->size - place : count;
-        if (memcmp(bytes, stream->pattern + place, part) != 0)
-            return 0;
-        bytes += part;
-        count -= part;
-        place = 0;
-    }
-    return 1;
-}
-
 /* One read; 1 once everything is there. The last bytes are compared, with `check` all of them. */
 static int read_some(growth_stream *stream, int check)
 {
@@ -64,7 +50,8 @@ static int read_some(growth_stream *stream, int check)
     if (got <= 0)
         return got < 0 ? -errno : -ECONNRESET;
     int64_t left = stream->total - stream->done - got;
-    if (left < 0 || ((check || left == 0) && !is_pattern(stream, block, (size_t)got)))
+    size_t place = (size_t)(stream->done % (int64_t)stream->size);
+    if (left < 0 || ((check || left == 0) && !is_pattern(stream->pattern, stream->size, block, (size_t)got, place)))
         return -EPROTO;
     stream->done += got;
     return left == 0;

@@ -1,4 +1,4 @@
-/* What every program in C here needs: a clock, and a send of everything. Times are those of Python's
+/* What every program in C here needs: a clock, a send of everything, a look at what came. Times are those of Python's
  * time.monotonic_ns(). */
 
 #ifndef BENCHMARK_SOCKETS_H
@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -35,6 +36,20 @@ static inline int write_all(int fd, const uint8_t *bytes, size_t size)
         size -= (size_t)sent;
     }
     return 0;
+}
+
+/* Whether these are the bytes of a pattern that is repeated, from `place` in it on. */
+static inline int is_pattern(const uint8_t *pattern, size_t size, const uint8_t *bytes, size_t count, size_t place)
+{
+    while (count > 0) {
+        size_t part = size - place < count ? size - place : count;
+        if (memcmp(bytes, pattern + place, part) != 0)
+            return 0;
+        bytes += part;
+        count -= part;
+        place = 0;
+    }
+    return 1;
 }
 
 #endif

@@ -64,12 +64,20 @@ static size_t ask(myc_router *router, myc_connection *c, const run *each) {
     return done;
 }
 
+static inline int is_request(uint16_t type_id) { return type_id == SUBSCRIBE_REQUEST || type_id == UNSUBSCRIBE_REQUEST; }
+
 /* What comes after the first of these frames depends on what the control plane makes of it: whoever subscribes and
  * publishes gets its own. */
 static void wait_for_word(myc_connection *c, run *each) {
     each->count = 1;
+    if (!c->held_for_word) hold(c);
     c->held_for_word = 1;
-    hold(c);
+}
+
+/* But requests behind a request are asked in the same round, and so they are answered and take effect at once: whoever
+ * wants these types instead of those misses none in between. */
+static inline int is_held(const myc_connection *c, uint16_t type_id) {
+    return c->holds && !(c->holds == 1 && c->held_for_word && c->flags & MYC_NEGOTIATED && is_request(type_id));
 }
 
 /* Core frames of one type; returns how many are done with. */
@@ -100,8 +108,8 @@ static size_t handle_core(myc_router *router, myc_connection *c, run each, int f
         each.count = 1;
         c->deaf = 1;
         touch(c);
-    } else if (each.type_id == SUBSCRIBE_REQUEST) {
-        wait_for_word(c, &each); /* (Not after an Unsubscribe: what is asked for next takes effect with it.) */
+    } else if (is_request(each.type_id)) {
+        wait_for_word(c, &each);
     }
     return ask(router, c, &each);
 }
@@ -155,11 +163,11 @@ static size_t look_through(myc_router *router, myc_connection *c, const uint8_t 
     c->backlog = 0;
     if (c->limited) fill_budget(&c->budget, now_s());
     while (size - done >= MYC_HEADER_SIZE && !c->ended && !c->deaf) {
-        if (c->holds) {
+        uint16_t type_id = myc_load_u16(bytes + done);
+        if (is_held(c, type_id)) {
             c->backlog = 1;
             break;
         }
-        uint16_t type_id = myc_load_u16(bytes + done);
         uint32_t length = myc_load_u32(bytes + done + 2);
         if (length > router->options.max_payload) {
             myc_event event = {c, MYC_EVENT_TOO_LONG, 0, type_id, length, NULL, 0};

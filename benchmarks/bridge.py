@@ -89,7 +89,7 @@ def _fan_out(role: Callable[..., Contender], name: str, fan: FanOut, **more: Any
 @figure(
     "fan-out of TradeTick",
     variants=["to 1", "to 4", "to 8", "to 32"],
-    limit_explained="What a Python program publishes by itself",
+    limit_explained="Wake-ups",
 )
 def fan_out_of_ticks(measure: Measure, variant: str) -> None:
     """One publisher to 1 to 32 subscribers through a broker, 16 bytes a message: time for a published
@@ -114,7 +114,7 @@ def fan_out_of_ticks(measure: Measure, variant: str) -> None:
 @figure(
     "fan-out of TextMessage",
     variants=["to 1", "to 4", "to 8", "to 32"],
-    limit_explained="What a Python program publishes by itself",
+    limit_explained="Wake-ups",
 )
 def fan_out_of_texts(measure: Measure, variant: str) -> None:
     """The same with 312 bytes a message, filled with 288 characters. Copying them is most of what everybody
@@ -150,16 +150,12 @@ def _fan_out_of(kind: str, measure: Measure, variant: str) -> None:
         ]
         contenders.append(_fan_out(peer, "ZeroMQ proxy", FanOut(_peers(), len(frames), writing, *reading)))
     in_blocks, by_python = WANTED[kind]
+    reason = "What a Python program publishes by itself"
     wanted = [
-        Wanted("ours, blocks, Unix", "nats-server", times=in_blocks),
+        Wanted("ours, blocks, Unix", "nats-server", times=in_blocks, explained="Wake-ups"),
         Wanted("ours, blocks, TCP", "nats-server", times=in_blocks, explained="TCP on one machine"),
-        Wanted("ours, publish_many", "nats-server", times=by_python),
-        Wanted(
-            "ours, publish",
-            "nats-server",
-            times=by_python,
-            explained="What a Python program publishes by itself",
-        ),
+        Wanted("ours, publish_many", "nats-server", times=by_python, explained=reason),
+        Wanted("ours, publish", "nats-server", times=by_python, explained=reason),
     ]
     measure.timed(contenders, wanted=wanted if subscribers <= 8 else (), rounds=ROUNDS, round_s=ROUND_S)
 

@@ -259,7 +259,7 @@ def round_trip_(measure: Measure, variant: str) -> None:
             for profile in ("balanced", "latency")
         ]
         wanted = (
-            [Wanted("ours, balanced", "C", times=1 / 1.15, explained="Awaiting each message")]
+            [Wanted("ours, balanced", "C", times=1 / 1.15, explained="A round trip on one core")]
             if one_cpu
             else []
         )

@@ -18,6 +18,7 @@ from harness.measure import Contender, Measure, Series, Wanted, limit, loop, our
 from harness.results import Result, Results, Values, exponent, rounds
 from harness.run import Settings, name, run
 from harness.summary import lines, number
+from harness.together import together
 
 BENCHMARKS = ROOT / "benchmarks"
 # --- rounds -------------------------------------------------------------------------------------------------
@@ -265,6 +266,40 @@ def test_other_machines_versions_and_figures_are_named() -> None:
         "not measured this time: codec/old",
         "not measured before: codec/new",
     ]
+
+
+def test_several_runs_are_one_with_the_spread_of_all() -> None:
+    mine, others = Values("ours", "ours", None, [[1.0], [2.0]]), Values("C", "limit", None, [[1.0], [1.0]])
+    morning = results(result("tick", mine, others))
+    late = Values("ours", "ours", None, [[6.0]]), Values("b", "peer", None, [[9.0]])
+    evening = results(result("tick", *late))
+    morning.environment |= {"began": "8:00", "sweeps": 2}
+    evening.environment |= {"began": "20:00", "sweeps": 1}
+    evening.failed["codec/decode/text"] = "why"
+    whole = together([morning, evening])
+    (one,) = whole.results.values()
+    values = {each.contender: each.sweeps for each in one.series}
+    assert values == {"ours": [[1.0], [2.0], [6.0]], "C": [[1.0], [1.0], []], "b": [[], [], [9.0]]}
+    assert whole.failed == {"codec/decode/text": "why"}
+    assert whole.environment == {
+        "cpu": "x",
+        "quick": False,
+        "runs": [{"began": "8:00", "sweeps": 2}, {"began": "20:00", "sweeps": 1}],
+    }
+    assert mine.sweeps == [[1.0], [2.0]]  # the run is as it was
+    assert together([whole, morning]).environment["runs"] == [
+        *whole.environment["runs"],
+        {"began": "8:00", "sweeps": 2},
+    ]
+    assert together([morning]) is morning
+
+
+def test_runs_of_other_machines_or_figures_are_not_taken_together() -> None:
+    here, there = results(result("tick")), results(result("text"))
+    there.environment["cpu"] = "y"
+    said = "cannot be taken together: cpu: x before, y now; not measured this time: codec/decode/tick; "
+    with pytest.raises(ValueError, match=said):
+        together([here, there])
 
 
 def test_the_command_fails_only_where_something_became_slower(tmp_path: Path) -> None:

@@ -65,7 +65,13 @@ def everything() -> Results:
         result("codec/decode", "tick", decode, wanted=wanted, limit_explained="Reading a field"),
         result("codec/decode", "text", decode[::2], text="Second."),
         result("codec/append", "", decode),
-        result("transport/one way", "Unix, TradeTick", [values("ours, balanced", "ours", 70), decode[2]]),
+        result(
+            "transport/one way",
+            "Unix, TradeTick",
+            [values("ours, balanced", "ours", 70), decode[2]],
+            wanted=[Wanted("ours, balanced", at_most=80, explained="Wake-ups")],
+            limit_explained="One call a message",
+        ),
         result("growth/size", "decode", curve, axis="bytes of payload"),
         result("growth/size", "frame out", curve[:2], axis="bytes of payload"),
         result("growth/connections", "", [*curve[2:], values("C", "limit", 9)], axis="connections"),
@@ -106,8 +112,8 @@ def write(folder: Path, results: Results) -> subprocess.CompletedProcess[str]:
     return report(folder)
 
 
-def report(folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(REPORT), str(folder / "results.json")]
+def report(folder: Path, *files: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(REPORT), *(str(folder / each) for each in files or ["results.json"])]
     command += ["--docs", str(folder / "docs"), "--readme", str(folder / "README.md")]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
@@ -149,7 +155,7 @@ def test_what_was_wanted_is_shown_as_met_or_missed_with_the_reason(text: str) ->
     assert rows(below, "ours") == [["20 ns (≤ 15 ns) **missed**", ""]]
     assert rows(below, "nobody / ours") == [["(≥ 2) not measured", ""]]
     last = section(text, "What was wanted")
-    assert "2 met, 2 missed, 1 not measured." in last
+    assert "3 met, 2 missed, 1 not measured." in last
     assert len(rows(last, "[codec/decode](#codec-decode)")) == 5
 
 
@@ -171,6 +177,10 @@ def test_ours_that_are_far_from_the_limit_are_listed_with_the_reason(text: str) 
     [cells] = rows(below, "[codec/decode](#codec-decode)")
     reason = "[Reading a field](performance.md#reading-a-field)"
     assert cells == ["ours", "tick 2.0×; text 2.0×", reason]  # noqa: RUF001
+    [cells] = rows(below, "[codec/append](#codec-append)")
+    assert cells[-1] == tables.DASH
+    [cells] = rows(below, "[transport/one way](#transport-one-way)")
+    assert cells[-1] == "[Wake-ups](performance.md#wake-ups)"
     assert "latency/direct" not in below  # 1.2 times
     assert "growth/memory" not in below  # its limit is 0
 
@@ -311,6 +321,20 @@ def test_the_command_writes_pages_charts_and_the_results_as_they_are(tmp_path: P
     assert readme.endswith("The rest.\n")
     assert "old" not in readme
     assert "| decode | msgspec | 20 ns / 80 ns | 20 ns / – | – |" in readme  # noqa: RUF001
+
+
+def test_several_runs_make_one_page(tmp_path: Path) -> None:
+    assert write(tmp_path, everything()).returncode == 0
+    ran = report(tmp_path, "results.json", "results.json")
+    assert ran.returncode == 0, ran.stderr
+    text = (tmp_path / "docs" / "benchmarks.md").read_text()
+    assert "| duration | 12 min 34 s / 12 min 34 s |" in text
+    twice = Results.load(tmp_path / "docs" / "benchmarks.json")
+    assert pages.page(twice) == text
+    once = Results.load(tmp_path / "results.json")
+    for name, result in once.results.items():
+        for before, after in zip(result.series, twice.results[name].series, strict=True):
+            assert after.all == pytest.approx(before.all * 2, rel=1e-4)  # rounded once more
 
 
 def test_pages_can_be_made_again_from_the_results_that_were_kept(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from.
 
 `figures.py` declares what is measured, `measure.py` measures it, `run.py` goes through all of it several
 times, `shared.py` keeps what figures share meanwhile, `results.py` is the file that comes out, `compare.py`
-sets two of these beside each other.
+sets two of these beside each other, `together.py` takes several as one.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""`python benchmarks/report RESULTS.json`: writes docs/benchmarks.md with its charts, and the README's table.
+"""`python benchmarks/report RESULTS.json …`: docs/benchmarks.md with its charts, and the README's table.
 
-The results are copied to docs/benchmarks.json, from which the same pages can be made again.
+The results, of several runs together, go to docs/benchmarks.json, of which the same pages can be made again.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
@@ -17,25 +16,23 @@ def main() -> int:
     # Python looks in this folder; `harness` and `report` are in the one above.
     sys.path[0] = str(BENCHMARKS)
     from harness.results import Results
+    from harness.together import together
 
     from report import charts, pages
 
-    parser = argparse.ArgumentParser(prog="benchmarks/report", description="Makes pages of a results file.")
-    parser.add_argument("results", type=Path, metavar="RESULTS.json")
+    parser = argparse.ArgumentParser(prog="benchmarks/report", description="Makes pages of results.")
+    parser.add_argument("results", type=Path, nargs="+", metavar="RESULTS.json")
     parser.add_argument("--docs", type=Path, default=BENCHMARKS.parent / "docs", metavar="FOLDER")
     parser.add_argument("--readme", type=Path, default=BENCHMARKS.parent / "README.md", metavar="FILE")
     options = parser.parse_args()
     try:
-        results = Results.load(options.results)
+        results = together([Results.load(each) for each in options.results])
         readme = pages.with_section(options.readme, pages.summary(results))
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
 
-    kept = options.docs / "benchmarks.json"
-    options.docs.mkdir(parents=True, exist_ok=True)
-    if options.results.resolve() != kept.resolve():
-        shutil.copyfile(options.results, kept)
+    results.save(options.docs / "benchmarks.json")
     (options.docs / "benchmarks.md").write_text(pages.page(results), encoding="utf-8")
     charts.write(results, options.docs / charts.FOLDER)
     options.readme.write_text(readme, encoding="utf-8")

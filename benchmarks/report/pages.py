@@ -6,13 +6,14 @@ What a reader has to know beside the tables is written here; tables are made in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.results import Results
 from harness.summary import number, shown_unit
+from harness.together import each_run
 
 from . import charts
 from .tables import (
@@ -47,7 +48,7 @@ INTRODUCTION = """\
 
 # Benchmarks
 
-The package beside its peers, and beside what the machine allows, in one run. What each figure shows and does
+The package beside its peers, and beside what the machine allows, in turns. What each figure shows and does
 not show, and where peers do better and why: [Benchmarks explained](benchmarks-explained.md). What made the
 package as quick as it is: [Performance](performance.md). The values of every round:
 [benchmarks.json](benchmarks.json).
@@ -58,7 +59,8 @@ QUICK = "**These are from a quick run, one short round of each: they show that i
 HOW_TO_READ = f"""\
 - All contenders of a figure take turns within each round, and there are several rounds in each sweep. A sweep
   goes through all figures, with new processes.
-- A value is the median of all rounds of all sweeps. Below it, from the least to the most. Less is better.
+- A value is the median of all rounds of all sweeps, of all runs. Below it, from the least to the most. Less
+  is better.
 - Beside it, 1.9{TIMES} is the multiple of the limit: the median of the rounds' ratios to it, which may differ
   from the ratio of the medians. Where there are several limits, it is the first one that counts.
 - **Ours** is bold. *The limit* is what no program can do with less on this machine, such as a loop in C over
@@ -142,10 +144,10 @@ def _contents(groups: Sequence[Group]) -> Iterator[str]:
         yield f"- [{title}](#{slug(title)}): {', '.join(links)}" if links else f"- {title}: not measured"
 
 
-def _environment(environment: Mapping[str, Any]) -> str:
+def _environment(environment: dict[str, Any]) -> str:
     """The machine, what ran on it, and how long; what was not recorded is left out."""
     known: Any = environment.get
-    memory, stolen, seconds = known("memory_gib"), known("stolen"), known("seconds")
+    memory, runs = known("memory_gib"), each_run(environment)
     versions = [f"{name} {version}" for name, version in (known("versions") or {}).items()]
     rows = {
         "processor": known("cpu"),
@@ -159,15 +161,19 @@ def _environment(environment: Mapping[str, Any]) -> str:
         "C compiler": known("compiler"),
         "mycelium-fast": known("mycelium-fast"),
         "peers and libraries": ", ".join(versions),
-        "date": known("began"),
-        "sweeps": known("sweeps"),
-        "duration": None if seconds is None else f"{seconds // 60} min {seconds % 60} s",
-        "load before": known("load_before"),
-        "time that the host gave to others": None if stolen is None else f"{100 * stolen:.1f} %",
+        "date": _of_runs(runs, "began", str),
+        "sweeps": _of_runs(runs, "sweeps", str),
+        "duration": _of_runs(runs, "seconds", lambda seconds: f"{seconds // 60} min {seconds % 60} s"),
+        "load before": _of_runs(runs, "load_before", str),
+        "time that the host gave to others": _of_runs(runs, "stolen", lambda share: f"{100 * share:.1f} %"),
     }
     return table(
         ["", ""], [[name, escaped(str(each))] for name, each in rows.items() if each not in (None, "")], "---"
     )
+
+
+def _of_runs(runs: Sequence[Mapping[str, Any]], key: str, shown: Callable[[Any], str]) -> str:
+    return " / ".join(shown(each[key]) for each in runs if key in each)
 
 
 def _subject(results: Results, groups: Sequence[Group], subject: str) -> Iterator[str]:
@@ -218,7 +224,7 @@ def summary(results: Results) -> str:
     """The README's table, and one chart."""
     cpu, cores, python = (results.environment.get(each, DASH) for each in ("cpu", "cores", "python"))
     parts = [
-        "Median time for a message, ours / theirs, who took turns in one run\n"
+        "Median time for a message, ours / theirs, who took turns\n"
         f"({cpu}, {cores} cores, {python}). `make bench` measures it on your machine.",
         table(["", "theirs", *MESSAGES], [_summary_row(results, row) for row in SUMMARY], "---"),
     ]

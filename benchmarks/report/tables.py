@@ -225,9 +225,17 @@ def far_table(groups: Sequence[Group]) -> str | None:
     for group in groups:
         for name, role in group.contenders.items():
             if role == "ours" and (where := _far(group, name)):
-                explained = group.first.limit_explained
+                explained = _reason(group, name)
                 rows.append([link(group), escaped(name), where, why(explained) if explained else DASH])
     return table(["figure", "ours", "times the limit", "why"], rows, "---") if rows else None
+
+
+def _reason(group: Group, name: str) -> str:
+    """What is said of a contender where more was wanted of it, or else of its figure."""
+    of_its_own = (
+        wanted.explained for result in group.variants for wanted in result.wanted if wanted.ours == name
+    )
+    return next(filter(None, of_its_own), group.first.limit_explained)
 
 
 def _far(group: Group, name: str) -> str:

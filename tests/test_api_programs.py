@@ -90,7 +90,9 @@ def running(directory: Path, text: str, before: str, runner: str) -> Iterator[su
     try:
         yield child
         _, errors = child.communicate(timeout=20)
-        assert (child.returncode, errors) == (0, "")
+        # (Of a machine that stands still for `handshake_grace`, 0.2 s, it is told; the program is well.)
+        said = [each for each in errors.splitlines() if not re.match("the Welcome of .* came late", each)]
+        assert (child.returncode, said) == (0, [])
     finally:
         child.kill()
         child.communicate()

@@ -10,6 +10,7 @@ import socket
 import ssl
 import struct
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -183,6 +184,30 @@ def test_core_types_cannot_be_subscribed_to(running: Bridge, path: Path) -> None
         assert read_core(sock) == core.Subscribed(1)
         publisher.sendall(tick(1))
         assert read_exactly(sock, 22) == tick(1)
+
+
+@pytest.mark.parametrize("features", [ALL_FEATURES, Features.TRACE], ids=["subscribing", "everything"])
+def test_the_welcome_comes_first_on_a_busy_bus(running: Bridge, path: Path, features: Features) -> None:
+    stopping = threading.Event()
+
+    def flood() -> None:
+        block = tick(1) * 1000
+        with negotiated_client(path)[0] as publisher:
+            while not stopping.is_set():
+                publisher.sendall(block)
+
+    with ThreadPoolExecutor(1) as pool:
+        flooding = pool.submit(flood)
+        try:
+            with joined(path) as sock:  # the flood has begun
+                read_exactly(sock, 22 * 1000)
+            for _ in range(50):
+                sock, welcome = negotiated_client(path, features)  # reads a Welcome, or fails
+                with sock:
+                    assert welcome.bridge == "hub"
+        finally:
+            stopping.set()
+        flooding.result()
 
 
 def test_a_client_that_says_hello_late_stays_plain(running: Bridge, path: Path) -> None:

@@ -261,6 +261,39 @@ def test_what_follows_a_hello_waits_for_the_control_plane(plane: Make) -> None:
     routed.wait_stats(connection, lambda stats: stats.frames_in == 1 and not stats.held)
 
 
+@pytest.mark.parametrize("subscribes", [0, SUBSCRIBES])
+def test_who_said_hello_gets_nothing_before_the_answer(plane: Make, subscribes: int) -> None:
+    routed = plane()
+    publisher, publishing = routed.connect(PUBLISHER)
+    ours, its = socket.socketpair()
+    ours.settimeout(TIMEOUT_S)
+    routed.peers.append(ours)
+    ours.sendall(encode_frame(HELLO, b"abcd"))
+    publisher.sendall(ticks(1000))
+    connection = routed.router.add(its, 77, 0)
+    publisher.sendall(ticks(1000, 1000))
+    routed.wait_event("frame", connection)
+    connection.allow(None, None)
+    routed.wait_stats(publishing, lambda stats: stats.frames_in == 2000)
+    connection.send(encode_frame(PING, bytes(8)))
+    connection.set_flags(NEGOTIATED | subscribes)
+    connection.subscribe(True, [1200])
+    connection.send(encode_frame(PING, bytes(8)))
+    assert receive(ours, 28) == encode_frame(PING, bytes(8)) * 2
+    publisher.sendall(ticks(1, 2000))
+    assert receive(ours, len(TICK)) == ticks(1, 2000)
+
+
+def test_who_sent_frames_before_it_is_added_gets_its_own(plane: Make) -> None:
+    routed = plane()
+    ours, its = socket.socketpair()
+    ours.settimeout(TIMEOUT_S)
+    routed.peers.append(ours)
+    ours.sendall(ticks(100))
+    routed.router.add(its, 77, 0, ticks(3))
+    assert receive(ours, 103 * len(TICK)) == ticks(3) + ticks(100)
+
+
 def test_a_flood_of_core_frames_waits_until_they_are_taken(plane: Make) -> None:
     routed = plane()
     peer, connection = routed.connect(PUBLISHER)

@@ -226,9 +226,9 @@ class Client:
         features = self._connection.features
         self._everything = Features.SUBSCRIPTIONS not in features
         self._obey_grant()
-        # In this order: after its Welcome, a client gets nothing that it did not ask for.
-        self.routed.set_flags(_NEGOTIATED + sum(flag for feature, flag in _FLAGS if feature in features))
+        # In this order: until its flags are set, it gets nothing of the others. Its Welcome is to come first.
         self._answer()
+        self.routed.set_flags(_NEGOTIATED + sum(flag for feature, flag in _FLAGS if feature in features))
         audit(
             "client.negotiated",
             "connection %d is negotiated, service %r",

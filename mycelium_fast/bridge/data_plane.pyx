@@ -156,7 +156,8 @@ cdef class RoutedConnection:
         return found
 
     def set_flags(self, unsigned flags):
-        """What it is from now on: `MYC_...` of router.h. After a `Hello`, nothing more is read of it until this."""
+        """What it is from now on: `MYC_...` of router.h. After a `Hello`, nothing more is read of it until this, and it
+        gets no frames."""
         if self._connection != NULL:
             _check(myc_router_set_flags(self._router._router, self._connection, flags))
 

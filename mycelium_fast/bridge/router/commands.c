@@ -45,10 +45,21 @@ static void admit(myc_router *router, myc_connection *c, command *each) {
     insert_into_lists(router, c);
     if (router->stopping) end(c, MYC_END_ASKED, 0);
     touch(c); /* the poller is to know of it */
+    c->newcomer = 1;
     if (!each->size || c->ended || grow_partial(c, each->size)) return;
     memcpy(c->partial, each->bytes, each->size);
     c->have = each->size;
-    take_up(router, c);
+}
+
+/* What newcomers have sent already, before anything of others reaches them: if that is a `Hello`, nothing is to. */
+static void hear_newcomers(myc_router *router) {
+    for (uint32_t i = 0; i < router->touched.count; i++) {
+        myc_connection *c = router->touched.items[i];
+        if (!c->newcomer) continue;
+        c->newcomer = 0;
+        if (c->have && !c->ended) take_up(router, c);
+        if (!c->ended && !c->holds && !c->backlog) read_in(router, c);
+    }
 }
 
 /* The control plane answered what the connection was held for. */
@@ -148,5 +159,6 @@ static void obey(myc_router *router) {
         free_command(each);
         each = next;
     }
+    hear_newcomers(router);
     look_at_epoch(router);
 }

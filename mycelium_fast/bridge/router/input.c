@@ -85,6 +85,7 @@ static size_t handle_core(myc_router *router, myc_connection *c, run each, int f
     size_t length = each.step - MYC_HEADER_SIZE;
     if (!(c->flags & MYC_NEGOTIATED)) {
         if (first && each.type_id == HELLO) {
+            remove_from_lists(router, c);
             wait_for_word(c, &each);
             return ask(router, c, &each);
         }

@@ -137,7 +137,8 @@ myc_connection *myc_router_add(myc_router *router, int fd, uint64_t id, const my
                                const uint8_t *bytes, size_t size);
 uint64_t myc_connection_id(const myc_connection *connection);
 /* What follows returns 0, or -1 where there is no memory. Of a connection that has ended, nothing comes of it. */
-/* After the `Hello` of a connection that is not negotiated, nothing more of it is looked at until this or its close. */
+/* After the `Hello` of a connection that is not negotiated, nothing more of it is looked at until this or its close, and
+ * it gets no frames. One that has sent its `Hello` before it was added gets none before either. */
 int myc_router_set_flags(myc_router *router, myc_connection *connection, unsigned flags);
 /* Send bytes that are whole core frames, whatever waits for the connection. */
 int myc_router_send(myc_router *router, myc_connection *connection, const uint8_t *bytes, size_t size);

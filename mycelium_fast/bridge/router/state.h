@@ -95,6 +95,7 @@ struct myc_connection {
     uint32_t place;       /* in router->all */
     unsigned interest;    /* what the poller waits for: POLLIN, POLLOUT */
     int touched;          /* in router->touched */
+    int newcomer;         /* nothing of it was looked at yet */
 
     /* Its end: `closing` while what waits is sent, then `ended`; `buried` when its socket is closed. */
     int closing;          /* the reason to end with */

@@ -3,9 +3,13 @@
  *     router->subscribers[type]   it named the types; it is in the list of each that it also may receive
  *     router->everyone            it gets every type, or all but some (then it is `selective`)
  *     none                        it is over, gets nothing for now, or asked for nothing
+ *
+ * Who said `Hello` gets nothing until that is answered: to a client, a frame before the `Welcome` means that none comes.
  */
 
-static int in_lists(const myc_connection *c) { return !c->ended && !c->at_end; }
+static int said_hello(const myc_connection *c) { return c->held_for_word && !(c->flags & MYC_NEGOTIATED); }
+
+static int in_lists(const myc_connection *c) { return !c->ended && !c->at_end && !said_hello(c); }
 
 static int names_types(const myc_connection *c) { return c->flags & MYC_SUBSCRIBES && !c->all; }
 

@@ -63,7 +63,7 @@ def make(topology: Topology) -> Iterator[Make]:
     made = []
 
     def make(service: str, **settings: Any) -> MessageBus:
-        made.append(MessageBus(topology, service, SCHEMA_DIGEST, handshake_grace=0.01, **settings))
+        made.append(MessageBus(topology, service, SCHEMA_DIGEST, **{"handshake_grace": 20.0, **settings}))
         return made[-1]
 
     yield make
@@ -451,7 +451,7 @@ def test_another_node_is_reached_through_its_bridge(make: Make, topology: Topolo
 def test_all_publishers_to_a_node_share_one_connection(make: Make, topology: Topology) -> None:
     peer = Peer(topology.socket_path("two"))
     try:
-        a = make("a", close_timeout=0.1)
+        a = make("a", close_timeout=0.1, handshake_grace=0.01)
         with ThreadPoolExecutor(4) as pool:
             publishers = [pool.submit(a.publisher_to, "c", cls) for cls in (Order, TradeTick, Ping, Order)]
             sock = peer.accept()
@@ -650,7 +650,7 @@ def in_loop(topology: Topology, test: Callable[[AsyncMessageBus, AsyncMessageBus
     """Run a test with asyncio buses of a and b."""
 
     async def main() -> None:
-        options: dict[str, Any] = {"handshake_grace": 0.01}
+        options: dict[str, Any] = {"handshake_grace": 20.0}
         async with (
             AsyncMessageBus(topology, "a", SCHEMA_DIGEST, **options) as a,
             AsyncMessageBus(topology, "b", SCHEMA_DIGEST, **options) as b,

@@ -381,6 +381,7 @@ class Server:
         return sock
 
     def transport(self, digest: bytes = SCHEMA_DIGEST, **options: Any) -> UnixTransport | TcpTransport:
+        options = {"handshake_grace": 0.2, **options}  # it answers no Hello
         kind, _, rest = self.address.partition(":")
         if kind == "unix":
             return UnixTransport(rest, digest, **options)

@@ -65,7 +65,7 @@ def pair(peer: Peer, path: Path) -> Iterator[tuple[UnixTransport, socket.socket]
 
 
 def test_connecting_sends_the_digest_and_takes_silence_for_consent(peer: Peer, path: Path) -> None:
-    with UnixTransport(path, SCHEMA_DIGEST) as transport:
+    with UnixTransport(path, SCHEMA_DIGEST, handshake_grace=0.2) as transport:
         assert read_exactly(peer.accept(greeted=False), 34) == GREETING
         assert transport.connected
 

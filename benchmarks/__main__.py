@@ -22,6 +22,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 SWEEPS = 5
+#: Share of the machine's time that others may take before it is said.
+OTHERS = 0.05
+#: Results of everything are worth a report; what is only a part of them shall not take their place.
+WHOLE, PART, QUICK = (Path("build") / f"benchmarks{which}.json" for which in ("", "-part", "-quick"))
 
 
 def main() -> int:
@@ -34,10 +38,14 @@ def main() -> int:
     settings = Settings(tuple(options.figures), sweeps, options.quick, options.build.absolute())
     settings.build.mkdir(parents=True, exist_ok=True)
     if options.subject:
-        measure_subject(options.subject, settings)
+        try:
+            measure_subject(options.subject, settings)
+        except KeyboardInterrupt:
+            return 128 + signal.SIGINT
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     results = Results()
+    interrupted = False
     began = time.monotonic()
     try:
         _run_showing_progress(settings, results)
@@ -45,11 +53,18 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        interrupted = True
+        if options.out == WHOLE:
+            options.out = PART
         print("interrupted: what was measured is kept", file=sys.stderr)
     results.save(options.out)
     for line in summary.lines(results):
         print(line)
+    if (others := results.environment.get("others", 0.0)) > OTHERS:
+        print(f"others took {others:.0%} of the machine's time: believe these figures less", file=sys.stderr)
     print(f"written to {options.out} after {time.monotonic() - began:.0f} s")
+    if interrupted:
+        return 128 + signal.SIGINT
     return 1 if results.failed else 0
 
 
@@ -71,9 +86,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--subject", choices=SUBJECTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.out is None:
-        # Results of everything are worth a report; what is only a part of them shall not take their place.
-        part = "-quick" if options.quick else "-part" if options.figures else ""
-        options.out = Path("build") / f"benchmarks{part}.json"
+        options.out = QUICK if options.quick else PART if options.figures else WHOLE
     return options
 
 

@@ -20,7 +20,7 @@ from contenders.fan_out import OURS, TICK_ID, FanOut
 from contenders.round_trip import Trips
 from contenders.slow_subscriber import Through
 from harness import Contender, Measure, Wanted, figure, limit, ours, peer
-from harness.peers import nats_server
+from harness.peers import have, nats_server
 from harness.processes import Process, cpus, many_files, pair
 from harness.shared import folder, shared
 
@@ -69,8 +69,8 @@ def _zmq() -> AbstractContextManager[tuple[str, str] | None]:
 
 
 @shared
-def _to_each(library: Path) -> AbstractContextManager[str]:
-    return brokers.to_each(folder(), library)
+def _to_each(library: Path, tcp: bool = False) -> AbstractContextManager[str]:
+    return brokers.to_each(folder(), library, tcp=tcp)
 
 
 @shared
@@ -105,8 +105,9 @@ def fan_out_of_ticks(measure: Measure, variant: str) -> None:
     (XSUB to XPUB, `zmq.proxy()` in a process of its own) gets frames over Unix sockets, one call of libzmq
     for each message at both ends, as it takes no more at once, and each end has a context of its own; libzmq
     batches by itself. Brokers that route by subject or prefix can do more than pass a type on, and do more
-    for it. The limit is one C thread that writes what it reads to each subscriber, over Unix sockets, and
-    looks at nothing; its calls block, so that with several subscribers it may wait where the bridge goes on.
+    for it. The limit is one C thread that writes what it reads to each subscriber, and looks at nothing; its
+    calls block, so that with several subscribers it may wait where the bridge goes on. Multiples are of the
+    one over Unix sockets; what TCP costs by itself is what the other one takes more.
     """
     _fan_out_of("tick", measure, variant)
 
@@ -117,8 +118,8 @@ def fan_out_of_ticks(measure: Measure, variant: str) -> None:
     limit_explained="Wake-ups",
 )
 def fan_out_of_texts(measure: Measure, variant: str) -> None:
-    """The same with 312 bytes a message, filled with 288 characters. Copying them is most of what everybody
-    does.
+    """The same with 312 bytes a message, filled with 288 characters. Copying them is most of what ours and
+    the limit do.
     """
     _fan_out_of("text", measure, variant)
 
@@ -140,9 +141,12 @@ def _fan_out_of(kind: str, measure: Measure, variant: str) -> None:
         _fan_out(ours, "ours, publish_many", through_bridge(unix, fan_out.publish_list, unix, kind)),
         _fan_out(ours, "ours, publish", through_bridge(unix, fan_out.publish_each, unix, kind)),
         _to_each_of(library, kind, subscribers),
+        _to_each_of(library, kind, subscribers, tcp=True),
     ]
     if (nats := _nats()) is not None:
         contenders.append(_nats_of(library, nats, kind, subscribers))
+    if have("pyzmq") and _zmq() is None:
+        measure.failed["ZeroMQ proxy"] = "pyzmq is installed, but its libzmq cannot be called from C"
     if (zmq := _zmq()) is not None:
         writing = zmq_in_c.publish, library, zmq, kind, subscribers, fan_out.ROUND
         reading = [
@@ -160,12 +164,15 @@ def _fan_out_of(kind: str, measure: Measure, variant: str) -> None:
     measure.timed(contenders, wanted=wanted if subscribers <= 8 else (), rounds=ROUNDS, round_s=ROUND_S)
 
 
-def _to_each_of(library: Path, kind: str, subscribers: int, piece: int = fan_out.BLOCK) -> Contender:
+def _to_each_of(
+    library: Path, kind: str, subscribers: int, piece: int = fan_out.BLOCK, *, tcp: bool = False
+) -> Contender:
     frames = [message.to_frame() for message in fan_out.messages(kind)]
-    pattern, path = b"".join(frames), _to_each(library)
-    writing = fan_out.publish_to_each, library, path, pattern, piece
-    reading = fan_out.subscribe_to_each, library, path, pattern
-    return _fan_out(limit, LIMIT, FanOut(_peers(), len(frames), writing, *[reading] * subscribers))
+    pattern, address = b"".join(frames), _to_each(library, tcp)
+    writing = fan_out.publish_to_each, library, address, pattern, piece
+    reading = fan_out.subscribe_to_each, library, address, pattern
+    name = f"{LIMIT}, TCP" if tcp else LIMIT
+    return _fan_out(limit, name, FanOut(_peers(), len(frames), writing, *[reading] * subscribers))
 
 
 def _nats_of(
@@ -183,7 +190,7 @@ def _nats_of(
     limit_explained="One frame a send",
 )
 def one_frame_a_send(measure: Measure, variant: str) -> None:
-    """The same fan-out from a C program that calls `send` for each message, which no profile of ours does.
+    """The same fan-out from a C program that calls `send` for each message, as our profile `latency` does.
 
     What the kernel does for each call outweighs everything else, and which process runs when decides how many
     messages lie ready for the next: times differ by a factor of four between rounds. A small frame in a Unix
@@ -206,6 +213,7 @@ def one_frame_a_send(measure: Measure, variant: str) -> None:
         _fan_out(ours, "ours, Unix", through_bridge(unix)),
         _fan_out(ours, "ours, TCP", through_bridge(tcp)),
         _to_each_of(library, kind, subscribers, piece=step),
+        _to_each_of(library, kind, subscribers, piece=step, tcp=True),
     ]
     if (nats := _nats()) is not None:
         line = len(nats_in_c.published(kind)[0])

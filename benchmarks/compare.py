@@ -6,12 +6,15 @@ Exits with 1 if anything of ours became slower.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections import Counter
 from pathlib import Path
 
 from harness.compare import Verdict, compare, unlike
 from harness.results import Results
+
+WORDS = ("slower", "faster", "same", "unclear")
 
 
 def main() -> int:
@@ -31,14 +34,19 @@ def main() -> int:
     if not verdicts:
         print("the two files have nothing of ours in common", file=sys.stderr)
         return 2
-    for each in sorted(verdicts, key=lambda each: each.change, reverse=True):
+    for each in sorted(verdicts, key=lambda each: (math.isnan(each.change), -each.change)):
         if options.all or each.word in ("slower", "faster"):
             print(_line(each))
-    words = Counter(each.word for each in verdicts)
-    print(", ".join(f"{words[word]} {word}" for word in ("slower", "faster", "same", "unclear")))
-    within = sum(each.within for each in verdicts)
-    print(f"{within} of {len(verdicts)} medians lie between the least and the most of the run before")
-    return 1 if words["slower"] else 0
+    alone = [each for each in verdicts if each.within is not None]
+    for what, some in (
+        ("values", alone),
+        ("whole figures", [each for each in verdicts if each.within is None]),
+    ):
+        words = Counter(each.word for each in some)
+        print(f"{what}: {', '.join(f'{words[word]} {word}' for word in WORDS)}")
+    within = sum(each.within is True for each in alone)
+    print(f"{within} of {len(alone)} medians lie between the least and the most of the run before")
+    return 1 if any(each.word == "slower" for each in verdicts) else 0
 
 
 def _line(each: Verdict) -> str:

@@ -102,7 +102,7 @@ def message_size(measure: Measure, variant: str) -> None:
             least = loop("o = make(payload)", make=layout.make, payload=payload)
         else:
             run = loop("o = message.to_frame()", message=message)
-            least = loop("o = frame(item)", frame=layout.frame, item=layout.make(payload))
+            least = loop("o = item.to_frame()", item=layout.make(payload))
         contenders += [ours("ours", run, x=size), limit("C", least, x=size)]
     measure.timed(contenders, rounds=9, round_s=0.005, bursts=5)
 
@@ -332,7 +332,7 @@ def memory_connection(measure: Measure, _variant: str) -> None:
     """
     count = min(50 if measure.quick else 1000, many_files() // 4)
     contenders = [ours("ours", functools.partial(growth_memory.connections_of_bridge, count))]
-    if (program := nats_server()) is not None and have("nats-server"):
+    if (program := nats_server()) is not None:
         contenders.append(
             peer("nats-server", functools.partial(growth_memory.connections_of_nats, count, program))
         )
@@ -363,7 +363,7 @@ def memory_message(measure: Measure, variant: str) -> None:
         ("msgspec structs in a deque", peer, growth_memory.wait_deque, "msgspec"),
         ("pyzmq, inproc", peer, growth_memory.wait_zmq, "pyzmq"),
     ]
-    if (program := nats_server()) is not None and have("nats-server"):
+    if (program := nats_server()) is not None:
         contenders.append(
             peer("nats-server", functools.partial(growth_memory.wait_in_nats, variant, program))
         )

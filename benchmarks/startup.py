@@ -132,7 +132,7 @@ def broker(measure: Measure, _variant: str) -> None:
     contenders = [
         ours("ours, mycelium bridge", **run(b"listening on", *bridge, "--contracts", str(brokers.CONTRACTS)))
     ]
-    if (program := nats_server()) is not None and have("nats-server"):
+    if (program := nats_server()) is not None:
         contenders.append(
             peer("nats-server", **run(b"Server is ready", program, "-a", "127.0.0.1", "-p", "-1"))
         )

@@ -83,9 +83,10 @@ def one_way_(measure: Measure, variant: str) -> None:
     has no Unix sockets. zenoh is two peers with one link and no scouting, and waits rather than drop; pyzmq
     and zenoh gather messages in threads of their own.
 
-    In C, ready blocks of 64 KiB are sent; each block received is made a list of messages in one call, which
-    nobody reads, or its bytes are counted. "One frame a send" is what a system call for each message costs
-    whoever makes it, as our profile `latency` does, and "field by field".
+    In C, ready blocks of 64 KiB are sent, and the bytes received are counted: multiples are of that. "Blocks
+    to lists" makes a list of messages of each block received, in one call of our `decode_batch()`, and nobody
+    reads it: as much as a program that is Python can hope for. "One frame a send" is what a system call for
+    each message costs whoever makes it, as our profile `latency` does, and "field by field".
 
     It does not show how long a message takes, which is what `throughput` pays with: see latency.
     """
@@ -134,8 +135,8 @@ def one_way_(measure: Measure, variant: str) -> None:
             ]
         blocks, counted = (one_way.send_blocks, library), (one_way.receive_blocks, library)
         contenders += [
-            contender(limit, "C blocks to lists", blocks, (one_way.receive_lists,)),
             contender(limit, "C, 64 KiB blocks", blocks, counted),
+            contender(limit, "C blocks to lists", blocks, (one_way.receive_lists,)),
             contender(limit, "C, one frame a send", (one_way.send_singly, library), counted),
         ]
         wanted = [
@@ -233,9 +234,9 @@ def round_trip_(measure: Measure, variant: str) -> None:
     uvloop (ours, a bare `asyncio.Protocol`, the streams) is answered by the C program that is the limit's
     other half. A bare `Protocol` sends ready bytes; it answers from its callback, as our `def` handler does,
     or awaits a future, as `await recv()` does. The streams build and decode our messages. pyzmq (PAIR), zenoh
-    (two keys, `express`) and nats-py (`request()` and `respond()`, through a nats-server, which is on the
-    same core where there is one) move ready bytes, in both processes; the first two have threads of their
-    own, which take part in every trip.
+    (two keys, `express`, a `lowlatency` link) and nats-py (`request()` and `respond()`, through a
+    nats-server, which is on the same core where there is one) move ready bytes, in both processes; the first
+    two have threads of their own, which take part in every trip.
     """
     _, cores = variant.split(", ")
     one_cpu = cores == "one core"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -98,6 +101,29 @@ def test_a_wrong_result_is_found_before_anything_is_timed(tmp_path: Path) -> Non
 
     with pytest.raises(RuntimeError, match="ours: other bytes"):
         measure(tmp_path).timed([ours("ours", never, check=wrong), limit("limit", never)])
+
+
+@pytest.mark.parametrize("when", ["check", "warm-up", "last round"])
+def test_a_peer_that_fails_is_named_and_costs_nobody_else_anything(tmp_path: Path, when: str) -> None:
+    turns = 0
+
+    def fails(count: int) -> float:
+        nonlocal turns
+        turns += 1
+        if when == "warm-up" or turns > 3:
+            raise OSError("no route")
+        return count * 1e9
+
+    def check() -> None:
+        if when == "check":
+            raise ValueError("other bytes")
+
+    taken = measure(tmp_path)
+    fine = [ours("ours", lambda count: count * 1e9), limit("limit", lambda count: count * 1e9)]
+    taken.timed([peer("broken", fails, check=check), *fine], rounds=3, round_s=1.0)
+    assert {each.contender: len(each.values) for each in taken.series} == {"ours": 3, "limit": 3}
+    assert list(taken.failed) == ["broken"]
+    assert ("other bytes" if when == "check" else "no route") in taken.failed["broken"]
 
 
 @pytest.mark.parametrize(
@@ -232,6 +258,16 @@ def test_what_takes_a_quarter_longer_is_found_slower_and_the_other_way_round_fas
             assert found[word] > 0.8 * found.total()
 
 
+def test_a_figure_shows_what_none_of_its_variants_shows_alone() -> None:
+    base, same = noisy(1, processes=6, noise=0.15), noisy(2, processes=6, noise=0.15)
+    slow = noisy(3, processes=6, noise=0.15, slower=1.25)
+    alone = Counter(each.word for each in compare(base, slow) if each.within is not None)
+    assert alone["slower"] < 0.2 * alone.total()
+    for run_, expected in ((slow, "slower"), (same, "same")):
+        (whole,) = (each for each in compare(base, run_) if each.within is None)
+        assert (whole.figure, whole.contender, whole.word) == ("codec/decode", "ours, all 40", expected)
+
+
 def test_what_is_too_noisy_to_tell_is_called_unclear() -> None:
     base, slow = noisy(1, processes=5, noise=0.8), noisy(2, processes=5, noise=0.8, slower=1.25)
     found = words(list(compare(base, slow)))
@@ -321,14 +357,68 @@ def test_the_command_fails_only_where_something_became_slower(tmp_path: Path) ->
 # --- whole runs ---------------------------------------------------------------------------------------------
 
 
-def test_a_figure_that_fails_costs_only_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "benchmarks"
+def program_with(folder: Path, codec: str) -> Path:
+    """The benchmarks' program, with these figures alone."""
+    program = folder / "benchmarks"
     program.mkdir()
     (program / "__main__.py").write_text((BENCHMARKS / "__main__.py").read_text())
     (program / "harness").symlink_to(BENCHMARKS / "harness")
     for subject in SUBJECTS:
-        (program / f"{subject}.py").write_text("")
-    (program / "codec.py").write_text(
+        (program / f"{subject}.py").write_text(codec if subject == "codec" else "")
+    return program
+
+
+def test_a_run_that_is_interrupted_leaves_whole_results_alone_and_nothing_behind(tmp_path: Path) -> None:
+    program = program_with(
+        tmp_path,
+        "import signal\n"
+        "from harness import figure, limit, ours\n"
+        "from harness.processes import Process\n"
+        "from harness.shared import folder\n"
+        "@figure('good')\n"
+        "def good(measure, variant):\n"
+        "    measure.sampled([ours('ours', lambda: 2), limit('limit', lambda: 1)])\n"
+        "@figure('waits')\n"
+        "def waits(measure, variant):\n"
+        "    (folder() / 'file').touch()\n"
+        "    Process([]).start(signal.pause)\n"
+        "    print('waiting', flush=True)\n"
+        "    signal.pause()\n",
+    )
+    scratch = tmp_path / "scratch"
+    whole = tmp_path / "build" / "benchmarks.json"
+    for each in (scratch, whole.parent):
+        each.mkdir()
+    whole.write_text("all of it")
+    running = subprocess.Popen(
+        [sys.executable, program],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert running.stderr is not None
+    assert any(line == "waiting\n" for line in running.stderr)
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+    said, errors = running.communicate(timeout=30)
+    assert running.returncode == 128 + signal.SIGINT, errors
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    assert "benchmarks-part.json" in said
+    assert whole.read_text() == "all of it"
+    assert list(Results.load(whole.with_name("benchmarks-part.json")).results) == ["codec/good"]
+    assert list(scratch.iterdir()) == []
+    with pytest.raises(ProcessLookupError):
+        for _ in range(2000):  # its resource tracker ends when everybody else has
+            os.killpg(running.pid, 0)
+            time.sleep(0.01)
+
+
+def test_a_figure_that_fails_costs_only_itself(tmp_path: Path) -> None:
+    program = program_with(
+        tmp_path,
         "from harness import figure, limit, ours\n"
         "@figure('good')\n"
         "def good(measure, variant):\n"
@@ -338,7 +428,7 @@ def test_a_figure_that_fails_costs_only_itself(tmp_path: Path, monkeypatch: pyte
         "def bad(measure, variant):\n"
         "    if variant == 'a':\n"
         "        raise RuntimeError('nothing came')\n"
-        "    good(measure, variant)\n"
+        "    good(measure, variant)\n",
     )
     out = tmp_path / "out.json"
     command = [sys.executable, program, "--sweeps", "2", "--out", out, "--build", tmp_path / "build"]

@@ -226,11 +226,37 @@ def test_the_machine_is_described(text: str) -> None:
     assert "1.3 %" in below
 
 
+def test_peers_that_are_quicker_are_listed_with_how_much_and_where() -> None:
+    def of(variant: str, theirs: float, x: float | None = None) -> Result:
+        series = [
+            values("ours", "ours", 30, x),
+            values("them", "peer", theirs, x),
+            values("C", "limit", 10, x),
+        ]
+        return result("codec/decode", variant, series)
+
+    found = {each.name: each for each in (of("tick", 10), of("text", 29), of("pool", 40))}
+    text = section(pages.page(Results(results=found)), "Where others are quicker")
+    assert rows(text, "[codec/decode](#codec-decode)") == [["them", "ours: tick 3.0×"]]  # noqa: RUF001
+    curve = result(
+        "growth/size",
+        "decode",
+        [values(*who, x) for x in (1, 8) for who in (("ours", "ours", 30), ("them", "peer", 20 + x))],
+        axis="connections",
+    )
+    text = pages.page(Results(results={curve.name: curve}))
+    assert rows(section(text, "Where others are quicker"), "[growth/size](#growth-size)") == [
+        ["them", "ours: decode 1.4× at 1"]  # noqa: RUF001
+    ]
+    quick = pages.page(Results(results={"codec/decode/pool": found["codec/decode/pool"]}))
+    assert "Nobody is." in section(quick, "Where others are quicker")
+
+
 def test_links_lead_somewhere(text: str, tmp_path: Path) -> None:
     assert write(tmp_path, everything()).returncode == 0
     docs = tmp_path / "docs"
     shutil.copy(ROOT / "docs" / "performance.md", docs)
-    (docs / "benchmarks-explained.md").touch()
+    shutil.copy(ROOT / "docs" / "benchmarks-explained.md", docs)
     for page in (docs / "benchmarks.md", tmp_path / "README.md"):
         for target, anchor in LINK.findall(page.read_text()):
             path = page.parent / target if target else page

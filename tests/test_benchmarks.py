@@ -236,15 +236,16 @@ def test_another_byte_from_a_broker_is_noticed(
         FanOut(peers, len(frames), publishing, reading(library, bridge[0], "tick"))(1, check=check)
 
 
+@pytest.mark.parametrize("tcp", [False, True])
 @pytest.mark.parametrize("check", [True, False])
 def test_the_broker_in_c_brings_every_byte_to_every_subscriber(
-    peers: list[Process], library: Path, tmp_path: Path, check: bool
+    peers: list[Process], library: Path, tmp_path: Path, check: bool, tcp: bool
 ) -> None:
     frames = [message.to_frame() for message in fan_out.messages("tick")]
-    with brokers.to_each(tmp_path, library) as path:
+    with brokers.to_each(tmp_path, library, tcp=tcp) as address:
         for subscribers in (2, 1):  # it takes new peers
-            publishing = (fan_out.publish_to_each, library, path, b"".join(frames))
-            subscribing = [(fan_out.subscribe_to_each, library, path, b"".join(frames))] * subscribers
+            publishing = (fan_out.publish_to_each, library, address, b"".join(frames))
+            subscribing = [(fan_out.subscribe_to_each, library, address, b"".join(frames))] * subscribers
             assert FanOut(peers, len(frames), publishing, *subscribing)(COUNT, check=check) > 0
 
 

@@ -104,11 +104,19 @@ def zmq(directory: Path) -> Iterator[tuple[str, str]]:
 
 
 @contextlib.contextmanager
-def to_each(directory: Path, library: Path, *, cpus: Sequence[int] = ()) -> Iterator[str]:
-    """`to_each.c`, a C program that writes what a publisher sends to each subscriber; gives its path."""
-    path = directory / "to_each.sock"
-    with _serving(_to_each, path, library, cpus=cpus):
-        yield str(path)
+def to_each(directory: Path, library: Path, *, tcp: bool = False) -> Iterator[str]:
+    """`to_each.c`, a C program that writes what a publisher sends to each subscriber; gives its address."""
+    if tcp:
+        listener = socket.create_server(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+    else:
+        path = str(directory / "to_each.sock")
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen()
+        address = f"unix:{path}"
+    with listener, _serving(_to_each, listener, library, 0 if tcp else SEND_BUFFER):
+        yield address
 
 
 @contextlib.contextmanager
@@ -132,14 +140,11 @@ def _proxy(started: Any, inward: str, outward: str) -> None:
         zmq.proxy(xsub, xpub)
 
 
-def _to_each(started: Any, path: Path, library: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
-        started.set()
-        serve = ctypes.CDLL(str(library)).to_each
-        serve.restype = ctypes.c_int64
-        limits.checked(serve(listener.fileno(), SEND_BUFFER))
+def _to_each(started: Any, listener: socket.socket, library: Path, buffer: int) -> None:
+    started.set()
+    serve = ctypes.CDLL(str(library)).to_each
+    serve.restype = ctypes.c_int64
+    limits.checked(serve(listener.fileno(), buffer))
 
 
 def _relay(started: Any, path: Path, library: Path) -> None:

@@ -267,9 +267,9 @@ def _expect_frame(sock: socket.socket, message_class: type[Any]) -> None:
 # --- the broker in C ----------------------------------------------------------------------------------------
 
 
-def join_to_each(path: str, role: bytes) -> socket.socket:
+def join_to_each(address: str, role: bytes) -> socket.socket:
     """A connection to `to_each.c`, as its publisher (b"P") or a subscriber (b"S")."""
-    sock = connect(f"unix:{path}")
+    sock = connect(address)
     sock.sendall(role)
     if read_exactly(sock, 1) != role:
         raise RuntimeError("the broker in C took us for somebody else")
@@ -277,16 +277,16 @@ def join_to_each(path: str, role: bytes) -> socket.socket:
 
 
 def publish_to_each(
-    _ready: Ready, cycles: int, library: Path, path: str, pattern: bytes, piece: int = BLOCK
+    _ready: Ready, cycles: int, library: Path, address: str, pattern: bytes, piece: int = BLOCK
 ) -> int:
-    with join_to_each(path, b"P") as sock:
+    with join_to_each(address, b"P") as sock:
         return write(sock, cycles, library, pattern, piece)
 
 
 def subscribe_to_each(
-    ready: Ready, cycles: int, check: bool, library: Path, path: str, pattern: bytes
+    ready: Ready, cycles: int, check: bool, library: Path, address: str, pattern: bytes
 ) -> int:
-    with join_to_each(path, b"S") as sock:
+    with join_to_each(address, b"S") as sock:
         ready()
         return read(sock, cycles, check, library, pattern)
 

@@ -137,7 +137,12 @@ def zenoh(folder: Path) -> Iterator[First]:
     import zenoh
 
     endpoint = [f"unixsock-stream/{folder / 'first.zenoh'}"]
-    settings = {"mode": "peer", "scouting/multicast/enabled": False, "scouting/gossip/enabled": False}
+    settings = {
+        "mode": "peer",
+        "scouting/multicast/enabled": False,
+        "scouting/gossip/enabled": False,
+        "scouting/delay": 0,
+    }
     config = zenoh.Config()
     for key, value in {**settings, "listen/endpoints": endpoint}.items():
         config.insert_json5(key, json.dumps(value))

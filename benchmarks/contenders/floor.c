@@ -209,11 +209,16 @@ static PyObject *read_all(Layout *self, PyObject *payload) {
     return values;
 }
 
-/* frame(object): its bytes. */
-static PyObject *frame(Layout *self, PyObject *object) {
-    Item *item = item_of(self, object);
-    return item == NULL ? NULL : PyBytes_FromStringAndSize(item->frame, HEADER + self->size);
+/* object.to_frame(): its bytes. */
+static PyObject *item_to_frame(PyObject *object, PyObject *Py_UNUSED(none)) {
+    Py_ssize_t size = Py_TYPE(object)->tp_basicsize - (Py_ssize_t)offsetof(Item, frame);
+    return PyBytes_FromStringAndSize(((Item *)object)->frame, size);
 }
+
+static PyMethodDef ITEM_METHODS[] = {
+    {"to_frame", item_to_frame, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
 
 /* append(object): its bytes into the buffer, and from the start again when that is full. */
 static PyObject *append(Layout *self, PyObject *object) {
@@ -284,6 +289,7 @@ static PyObject *layout_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNU
     self->type.tp_basicsize = offsetof(Item, frame) + HEADER + size;
     self->type.tp_flags = Py_TPFLAGS_DEFAULT;
     self->type.tp_dealloc = item_dealloc;
+    self->type.tp_methods = ITEM_METHODS;
     if (PyType_Ready(&self->type) < 0) return NULL;
     self->size = size, self->room = room, self->count = PyTuple_GET_SIZE(fields), length = (uint32_t)size;
     memcpy(self->header, &type_id, 2);
@@ -301,7 +307,6 @@ static PyMethodDef METHODS[] = {
     {"build", (PyCFunction)(void (*)(void))build, METH_FASTCALL | METH_KEYWORDS, NULL},
     {"make", (PyCFunction)make, METH_O, NULL},
     {"read", (PyCFunction)read_all, METH_O, NULL},
-    {"frame", (PyCFunction)frame, METH_O, NULL},
     {"append", (PyCFunction)append, METH_O, NULL},
     {"appended", (PyCFunction)appended, METH_NOARGS, NULL},
     {"batch_in", (PyCFunction)batch_in, METH_O, NULL},

@@ -70,9 +70,9 @@ def through_nats(_ready: Ready, cycles: int, check: bool, library: Path, address
     return elapsed
 
 
-def through_to_each(_ready: Ready, cycles: int, check: bool, library: Path, path: str) -> int:
+def through_to_each(_ready: Ready, cycles: int, check: bool, library: Path, address: str) -> int:
     pattern = b"".join(message.to_frame() for message in messages("tick"))
-    with join_to_each(path, b"S") as reading, join_to_each(path, b"P") as writing:
+    with join_to_each(address, b"S") as reading, join_to_each(address, b"P") as writing:
         return _through(library, writing, pattern, reading, pattern, 0, cycles, check)
 
 

@@ -5,6 +5,8 @@
  * end is that of its subscribers as well; others come then.
  */
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <unistd.h>
 
 #include "sockets.h"
@@ -20,7 +22,8 @@ static void serve(int publisher, const int *subscribers, int count)
             write_all(subscribers[each], block, (size_t)size); /* who has left gets nothing */
 }
 
-/* Serve for ever, unless it fails: gives a negative errno. Buffers of the system for writing have `buffer` bytes. */
+/* Serve for ever, unless it fails: gives a negative errno. Buffers of the system for writing have `buffer` bytes, or as
+ * many as it likes. */
 int64_t to_each(int listener, int buffer)
 {
     int subscribers[MOST], count = 0;
@@ -29,7 +32,9 @@ int64_t to_each(int listener, int buffer)
         int peer = accept(listener, NULL, NULL);
         if (peer < 0)
             return -errno;
-        setsockopt(peer, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+        if (buffer > 0)
+            setsockopt(peer, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+        setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)); /* (of a Unix socket it is refused) */
         if (recv(peer, &role, 1, 0) != 1 || write_all(peer, &role, 1) != 0 || (role == 'S' && count == MOST)) {
             close(peer);
         } else if (role == 'S') {

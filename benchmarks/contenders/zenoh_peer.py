@@ -56,8 +56,8 @@ def receive(ready: Ready, place: str, count: int, check: bool, kind: str) -> int
 
 
 def ask(_ready: Ready, place: str, samples: int) -> list[float]:
-    """One key there and another one back, with `express`, which sends at once."""
-    with _session(place, "connect") as session:
+    """One key there and another one back, with `express`, which sends at once, over a `lowlatency` link."""
+    with _session(place, "connect", low_latency=True) as session:
         answers = session.declare_subscriber("answers")
         publisher = session.declare_publisher("questions", express=True)
         there, _ = _presence(publisher)
@@ -77,7 +77,7 @@ def ask(_ready: Ready, place: str, samples: int) -> list[float]:
 
 def answer(ready: Ready, place: str) -> None:
     end = END.to_frame()
-    with _session(place, "listen") as session:
+    with _session(place, "listen", low_latency=True) as session:
         questions = session.declare_subscriber("questions")
         publisher = session.declare_publisher("answers", express=True)
         ready()
@@ -87,8 +87,11 @@ def answer(ready: Ready, place: str) -> None:
             publisher.put(data)
 
 
-def _session(place: str, role: str) -> zenoh.Session:
-    """A peer that has one endpoint, to "listen" or to "connect" to."""
+def _session(place: str, role: str, *, low_latency: bool = False) -> zenoh.Session:
+    """A peer that has one endpoint, to "listen" or to "connect" to.
+
+    With `low_latency`, its link has neither priorities nor batches.
+    """
     import zenoh
 
     if not is_tcp(place):
@@ -104,6 +107,9 @@ def _session(place: str, role: str) -> zenoh.Session:
     config.insert_json5(
         "scouting/delay", "0"
     )  # milliseconds in which others may be found before anything happens
+    if low_latency:
+        config.insert_json5("transport/unicast/qos/enabled", "false")
+        config.insert_json5("transport/unicast/lowlatency", "true")
     config.insert_json5("listen/endpoints", json.dumps([endpoint] if role == "listen" else []))
     config.insert_json5("connect/endpoints", json.dumps([endpoint] if role == "connect" else []))
     return zenoh.open(config)

@@ -20,6 +20,8 @@ from .results import Result, Results, Values
 LEAST_CHANGE = 0.10
 #: ... nor is one by less than so many standard errors. There are hundreds of figures, and none may cry wolf.
 STANDARD_ERRORS = 5.0
+#: ... of a whole figure, whose error is so small that what is not known of it counts.
+STANDARD_ERRORS_OF_WHOLE = 6.0
 #: Observations of either run below which nothing is known of their noise.
 LEAST_OBSERVATIONS = 3
 _RESAMPLINGS = 500
@@ -27,15 +29,15 @@ _RESAMPLINGS = 500
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one contender at one x.
+    """What became of one contender at one x, or in all of a figure.
 
     Attributes:
-        figure: its name, with variant.
+        figure: its name, with variant where it is of one.
         contender: ... and x, where there is one.
         change: how much longer it takes, relative to the others: 0.3 is 30 per cent longer.
         noise: the least change that would have been noticed.
-        word: "slower", "faster", "same", or "unclear" where a change of LEAST_CHANGE would not be noticed.
-        within: whether its median is within the least and most of the other run.
+        word: "slower", "faster", "same", or "unclear" where twice LEAST_CHANGE would not be noticed.
+        within: whether its median is within the least and most of the other run; None of a whole figure.
     """
 
     figure: str
@@ -43,22 +45,38 @@ class Verdict:
     change: float
     noise: float
     word: str
-    within: bool
+    within: bool | None
+
+
+#: Of each process, by its number.
+_Observed = dict[int, float]
 
 
 def compare(base: Results, new: Results) -> Iterator[Verdict]:
-    """A verdict on everything of ours that both runs have."""
+    """A verdict on everything of ours that both runs have, and one on the whole of each figure.
+
+    What every variant of a figure, and every x, has in common is seen long before any of them shows it alone.
+    """
+    wholes: dict[tuple[str, str], list[tuple[_Observed, _Observed]]] = {}
     for name, result in new.results.items():
         if (before := base.results.get(name)) is not None:
             for each in result.series:
                 old = before.find_exactly(each.contender, each.x)
                 if each.role == "ours" and old is not None:
-                    yield _verdict(before, result, old, each)
+                    observed = _compared(before, result, old, each)
+                    wholes.setdefault((result.figure, each.contender), []).append(observed)
+                    at = "" if each.x is None else f" at {each.x:g}"
+                    within = old.least <= each.median <= old.most
+                    yield _judged(name, f"{each.contender}{at}", *observed, within=within)
+    for (figure, contender), parts in wholes.items():
+        if len(parts) > 1:
+            was, now = (_mean(each) for each in zip(*parts, strict=True))
+            yield _judged(figure, f"{contender}, all {len(parts)}", was, now, within=None)
 
 
 def unlike(base: Results, new: Results) -> Iterator[str]:
     """What makes two runs hard to compare: other machines, other versions, figures that one of them lacks."""
-    for key in ("cpu", "cores", "system", "python", "compiler"):
+    for key in ("cpu", "cores", "system", "python", "compiler", "mycelium-fast", "revision"):
         one, other = base.environment.get(key), new.environment.get(key)
         if one != other:
             yield f"{key}: {one} before, {other} now"
@@ -72,7 +90,8 @@ def unlike(base: Results, new: Results) -> Iterator[str]:
         yield f"not measured before: {', '.join(added)}"
 
 
-def _verdict(before: Result, after: Result, old: Values, new: Values) -> Verdict:
+def _compared(before: Result, after: Result, old: Values, new: Values) -> tuple[_Observed, _Observed]:
+    """Observations of both runs, beside everybody else who is in both."""
     yardsticks = [
         (theirs, mine)
         for mine in after.series
@@ -80,23 +99,25 @@ def _verdict(before: Result, after: Result, old: Values, new: Values) -> Verdict
         if (theirs := before.find_exactly(mine.contender, mine.x)) is not None
     ]
     was = _observations(old, [theirs for theirs, _ in yardsticks])
-    now = _observations(new, [mine for _, mine in yardsticks])
-    at = "" if new.x is None else f" at {new.x:g}"
-    within = old.least <= new.median <= old.most
+    return was, _observations(new, [mine for _, mine in yardsticks])
+
+
+def _judged(figure: str, contender: str, was: _Observed, now: _Observed, *, within: bool | None) -> Verdict:
     if min(len(was), len(now)) < LEAST_OBSERVATIONS:
-        return Verdict(after.name, new.contender + at, math.nan, math.inf, "unclear", within)
-    change = statistics.median(now) - statistics.median(was)
-    error = math.hypot(_standard_error(was), _standard_error(now))
-    noise = max(math.log1p(LEAST_CHANGE), STANDARD_ERRORS * error)
+        return Verdict(figure, contender, math.nan, math.inf, "unclear", within)
+    change = statistics.median(now.values()) - statistics.median(was.values())
+    error = math.hypot(*(_standard_error(list(each.values())) for each in (was, now)))
+    errors = STANDARD_ERRORS_OF_WHOLE if within is None else STANDARD_ERRORS
+    noise = max(math.log1p(LEAST_CHANGE), errors * error)
     word = "same" if noise <= math.log1p(2 * LEAST_CHANGE) else "unclear"
     if abs(change) > noise:
         word = "slower" if change > 0 else "faster"
-    return Verdict(after.name, new.contender + at, math.expm1(change), math.expm1(noise), word, within)
+    return Verdict(figure, contender, math.expm1(change), math.expm1(noise), word, within)
 
 
-def _observations(ours: Values, others: Sequence[Values]) -> list[float]:
+def _observations(ours: Values, others: Sequence[Values]) -> _Observed:
     """Of each process the median of log(ours / others)."""
-    found = []
+    found = {}
     for number, mine in enumerate(ours.sweeps):
         theirs = [each.sweeps[number] for each in others if number < len(each.sweeps)]
         logs = [
@@ -107,8 +128,14 @@ def _observations(ours: Values, others: Sequence[Values]) -> list[float]:
             if value > 0 and all(turn < len(each) and each[turn] > 0 for each in theirs)
         ]
         if logs:
-            found.append(statistics.median(logs))
+            found[number] = statistics.median(logs)
     return found
+
+
+def _mean(parts: Sequence[_Observed]) -> _Observed:
+    """Of each process that has them all."""
+    complete = set[int].intersection(*(set(each) for each in parts))
+    return {number: statistics.fmean(each[number] for each in parts) for number in sorted(complete)}
 
 
 def _standard_error(observations: Sequence[float]) -> float:

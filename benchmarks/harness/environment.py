@@ -28,26 +28,32 @@ def describe() -> dict[str, Any]:
         "python_compiler": platform.python_compiler(),
         "compiler": _first_line([*os.environ.get("CC", "cc").split(), "--version"]),
         "mycelium-fast": importlib.metadata.version("mycelium-fast"),
+        "revision": _revision(),
         "versions": {**_libraries(), **peers.versions()},
         "began": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
     }
 
 
 class Busy:
-    """How busy the machine was, of all CPUs' time: with us and others on it, and with other virtual
-    machines."""
+    """How busy the machine was with others, of all CPUs' time."""
 
     def __init__(self) -> None:
         self._load = os.getloadavg()[0]
         self._before = _ticks()
+        self._ours = _own_seconds()
 
     def figures(self) -> dict[str, float]:
-        """The load before the first round, and the share of its time that the host gave to others (steal)."""
+        """The load before the first round, and the shares of its time that the host gave to other machines
+        (steal) and that other programs on it took: to be asked when all that we started is over."""
         found = {"load_before": round(self._load, 2)}
         after = _ticks()
         if self._before and after:
             passed = [new - old for new, old in zip(after, self._before, strict=True)]
-            found["stolen"] = round(passed[7] / max(1, sum(passed[:8])), 4)
+            user, nice, system, _idle, _waiting, irq, softirq, stolen = passed[:8]
+            whole = max(1, sum(passed[:8]))
+            ours = (_own_seconds() - self._ours) * os.sysconf("SC_CLK_TCK")
+            found["stolen"] = round(stolen / whole, 4)
+            found["others"] = round(max(0.0, user + nice + system + irq + softirq - ours) / whole, 4)
         return found
 
 
@@ -79,6 +85,16 @@ def _ticks() -> list[int]:
         return [int(each) for each in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
     except OSError:
         return []
+
+
+def _own_seconds() -> float:
+    """CPU time of this process and all that it started and that is over."""
+    return sum(os.times()[:4])
+
+
+def _revision() -> str | None:
+    """The commit that is measured, where this is a checkout, and whether files differ from it."""
+    return _first_line(["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]) or None
 
 
 def _first_line(command: list[str]) -> str | None:

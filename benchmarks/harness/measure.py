@@ -12,6 +12,7 @@ import contextlib
 import gc
 import statistics
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -91,7 +92,7 @@ class Series:
 
 
 class Measure:
-    """Measures one variant of a figure, once; `series` holds what came out.
+    """Measures one variant of a figure, once; `series` holds what came out, `failed` why peers are not in it.
 
     Args:
         quick: one short round of everything: whether it runs and is right, not how fast it is.
@@ -105,6 +106,7 @@ class Measure:
         self.build = build
         self.series: list[Series] = []
         self.wanted: list[Wanted] = []
+        self.failed: dict[str, str] = {}
 
     def timed(
         self,
@@ -125,10 +127,10 @@ class Measure:
         """
         if self.quick:
             rounds, round_s, bursts = 1, min(round_s, 0.002), 1
-        self._begin(contenders, wanted)
+        taking_part = self._begin(contenders, wanted)
         count = {}
-        for each in contenders:
-            with _named(each):
+        for each in list(taking_part):
+            with self._attempt(each, taking_part):
                 count[id(each)] = _operations(each.run, round_s / bursts)
 
         def turn(each: Contender) -> float:
@@ -136,17 +138,18 @@ class Measure:
             times = [each.run(operations) for _ in range(bursts)]
             return statistics.median(times) / operations / each.per
 
-        self._rounds(contenders, rounds, turn)
+        self._rounds(taking_part, rounds, turn)
 
     def sampled(
         self, contenders: Sequence[Contender], *, wanted: Sequence[Wanted] = (), rounds: int = 3
     ) -> None:
         """Take values as they are, such as bytes, percentiles or seconds: `run` gives one, or one for each
         x."""
-        self._begin(contenders, wanted)
-        self._rounds(contenders, 1 if self.quick else rounds, lambda each: each.run())
+        taking_part = self._begin(contenders, wanted)
+        self._rounds(taking_part, 1 if self.quick else rounds, lambda each: each.run())
 
-    def _begin(self, contenders: Sequence[Contender], wanted: Sequence[Wanted]) -> None:
+    def _begin(self, contenders: Sequence[Contender], wanted: Sequence[Wanted]) -> list[Contender]:
+        """Those whose results are right."""
         if self.series:
             raise RuntimeError("a figure measures once")
         if not any(each.role == "ours" for each in contenders):
@@ -154,24 +157,38 @@ class Measure:
         if not any(each.role == "limit" for each in contenders):
             raise ValueError("none of the contenders is the limit")
         self.wanted = list(wanted)
+        taking_part = list(contenders)
         for each in contenders:
             if each.check is not None:
-                with _named(each):
+                with self._attempt(each, taking_part):
                     each.check()
+        return taking_part
 
-    def _rounds(self, contenders: Sequence[Contender], rounds: int, turn: Callable[[Contender], Any]) -> None:
+    @contextlib.contextmanager
+    def _attempt(self, contender: Contender, taking_part: list[Contender]) -> Iterator[None]:
+        """A peer that fails takes part no longer, and is named; of ours and of limits it ends the figure."""
+        try:
+            with _named(contender):
+                yield
+        except RuntimeError:
+            if contender.role != "peer":
+                raise
+            self.failed[contender.name] = traceback.format_exc()
+            taking_part.remove(contender)
+
+    def _rounds(self, contenders: list[Contender], rounds: int, turn: Callable[[Contender], Any]) -> None:
         found: dict[tuple[str, float | None], Series] = {}
         gc.collect()
         for number in range(rounds):
-            for each in contenders if number % 2 == 0 else reversed(contenders):
-                with _named(each):
+            for each in list(contenders) if number % 2 == 0 else contenders[::-1]:
+                with self._attempt(each, contenders):
                     value = turn(each)
-                for x, one in value.items() if isinstance(value, Mapping) else [(each.x, value)]:
-                    key = each.name, x
-                    if key not in found:
-                        found[key] = Series(each.name, each.role, x)
-                    found[key].values.append(float(one))
-        self.series = list(found.values())
+                    for x, one in value.items() if isinstance(value, Mapping) else [(each.x, value)]:
+                        key = each.name, x
+                        if key not in found:
+                            found[key] = Series(each.name, each.role, x)
+                        found[key].values.append(float(one))
+        self.series = [each for each in found.values() if each.contender not in self.failed]
 
 
 @contextlib.contextmanager

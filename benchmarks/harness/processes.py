@@ -10,6 +10,7 @@ import contextlib
 import multiprocessing
 import os
 import resource
+import signal
 import socket
 import subprocess
 import traceback
@@ -179,6 +180,7 @@ def connect(path: str) -> socket.socket:
 
 
 def _serve(pipe: Connection, allowed: list[int]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal tells everybody; who started us ends us
     if allowed:
         os.sched_setaffinity(0, allowed)
     while True:

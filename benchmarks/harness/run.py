@@ -7,6 +7,7 @@ stated.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -28,6 +29,8 @@ from .processes import cpus, many_files
 from .results import Result, Results
 
 PROGRAM = Path(__file__).parent.parent
+#: Seconds that a subject's process has to end by itself.
+INTERRUPTED_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,10 @@ def _subject(subject: str, settings: Settings) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
         if process.wait() != 0:
             yield {"failed": {subject: f"its process ended with {process.returncode}"}}
+    except KeyboardInterrupt:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(INTERRUPTED_S)  # a terminal has told it as well, and it is ending what it started
+        raise
     finally:
         process.terminate()
         process.wait()
@@ -145,6 +152,8 @@ def measure_subject(subject: str, settings: Settings) -> None:
             measure = Measure(quick=settings.quick, scratch=scratch, build=settings.build)
             each.define(measure, variant)
             tell(found=_found(each, variant, measure))
+            if measure.failed:
+                tell(failed={f"{which}, {peer}": said for peer, said in measure.failed.items()})
         except Exception:
             tell(failed={which: traceback.format_exc()})
         finally:

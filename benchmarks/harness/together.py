@@ -15,7 +15,7 @@ from .measure import Series
 from .results import Result, Results
 
 #: What is of a run and not of the machine, in the environment.
-_OF_A_RUN = ("began", "seconds", "sweeps", "load_before", "stolen")
+_OF_A_RUN = ("began", "seconds", "sweeps", "load_before", "stolen", "others")
 
 
 def together(runs: Sequence[Results]) -> Results:

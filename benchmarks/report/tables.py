@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 
 from harness.figures import SUBJECTS
 from harness.measure import Role, Wanted
-from harness.results import Result, Results, Values, exponent
+from harness.results import Result, Results, Values, exponent, ratios
 from harness.summary import measured, number, times_the_limit
 
 DASH, MINUS, TIMES = "\N{EN DASH}", "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 #: Above this many times its limit, a figure of ours is looked into.
 FAR = 1.5
+#: From so many times on a peer counts as quicker than one of ours: what is less may be a matter of the day.
+QUICKER = 1.05
 _ROLES: tuple[Role, ...] = ("ours", "peer", "limit")
 
 
@@ -230,6 +232,41 @@ def far_table(groups: Sequence[Group]) -> str | None:
     return table(["figure", "ours", "times the limit", "why"], rows, "---") if rows else None
 
 
+def quicker_table(groups: Sequence[Group]) -> str | None:
+    """Every peer that takes less than one of ours, by the median of the rounds' ratios."""
+    rows = []
+    for group in groups:
+        ours = [name for name, role in group.contenders.items() if role == "ours"]
+        for peer in (name for name, role in group.contenders.items() if role == "peer"):
+            found = {one: _quicker(group, peer, one) for one in ours}
+            where = [f"{escaped(one)}: {said}" for one, said in found.items() if said]
+            if where:
+                rows.append([link(group), escaped(peer), "<br>".join(where)])
+    return table(["figure", "who", "ours / theirs"], rows, "---") if rows else None
+
+
+def _quicker(group: Group, theirs: str, ours: str) -> str:
+    found = []
+    for result in group.variants:
+        times = {
+            mine.x: statistics.median(both)
+            for mine in result.series
+            if mine.contender == ours
+            and (peer := result.find(theirs, mine.x))
+            and (both := ratios(mine, peer))
+        }
+        if times and max(times.values()) >= QUICKER:
+            found.append(_where(result, times))
+    return "; ".join(found)
+
+
+def _where(result: Result, times: dict[float | None, float]) -> str:
+    """A variant, and the x at which a multiple is largest."""
+    x = max(times, key=lambda each: times[each])
+    at = "" if x is None else f" at {x_label(x, result.axis)}"
+    return f"{escaped(result.variant)} {multiple(times[x])}{at}".strip()
+
+
 def _reason(group: Group, name: str) -> str:
     """What is said of a contender where more was wanted of it, or else of its figure."""
     of_its_own = (
@@ -248,9 +285,7 @@ def _far(group: Group, name: str) -> str:
             if each.contender == name and (value := times_the_limit(result, each)) is not None and value > FAR
         }
         if times:
-            x = max(times, key=lambda each: times[each])
-            at = "" if x is None else f" at {x_label(x, result.axis)}"
-            found.append(f"{escaped(result.variant)} {multiple(times[x])}{at}".strip())
+            found.append(_where(result, times))
     return "; ".join(found)
 
 

@@ -268,6 +268,17 @@ def test_a_figure_shows_what_none_of_its_variants_shows_alone() -> None:
         assert (whole.figure, whole.contender, whole.word) == ("codec/decode", "ours, all 40", expected)
 
 
+def test_a_wait_that_is_set_is_no_slower_where_the_others_became_quicker() -> None:
+    def run_(wait: float, machine: float) -> Results:
+        chance = random.Random(str((wait, machine)))
+        mine = [[wait * chance.uniform(0.98, 1.02) for _ in range(3)] for _ in range(8)]
+        others = [[machine * chance.uniform(0.8, 1.2) for _ in range(3)] for _ in range(8)]
+        return results(result("", Values("ours", "ours", None, mine), Values("C", "limit", None, others)))
+
+    assert words(list(compare(run_(600, 60), run_(600, 30)))) == {"unclear"}
+    assert words(list(compare(run_(600, 60), run_(900, 30)))) == {"slower"}
+
+
 def test_what_is_too_noisy_to_tell_is_called_unclear() -> None:
     base, slow = noisy(1, processes=5, noise=0.8), noisy(2, processes=5, noise=0.8, slower=1.25)
     found = words(list(compare(base, slow)))

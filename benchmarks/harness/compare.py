@@ -19,9 +19,7 @@ from .results import Result, Results, Values
 #: A change by less is nobody's concern.
 LEAST_CHANGE = 0.10
 #: ... nor is one by less than so many standard errors. There are hundreds of figures, and none may cry wolf.
-STANDARD_ERRORS = 5.0
-#: ... of a whole figure, whose error is so small that what is not known of it counts.
-STANDARD_ERRORS_OF_WHOLE = 6.0
+STANDARD_ERRORS = 6.0
 #: Observations of either run below which nothing is known of their noise.
 LEAST_OBSERVATIONS = 3
 _RESAMPLINGS = 500
@@ -52,12 +50,29 @@ class Verdict:
 _Observed = dict[int, float]
 
 
+@dataclass(frozen=True)
+class _Pair:
+    """Observations before and now."""
+
+    was: _Observed
+    now: _Observed
+
+    @property
+    def change(self) -> float:
+        """Of the median, as a logarithm."""
+        return statistics.median(self.now.values()) - statistics.median(self.was.values())
+
+    def error(self) -> float:
+        """The standard error of that."""
+        return math.hypot(*(_standard_error(list(each.values())) for each in (self.was, self.now)))
+
+
 def compare(base: Results, new: Results) -> Iterator[Verdict]:
     """A verdict on everything of ours that both runs have, and one on the whole of each figure.
 
     What every variant of a figure, and every x, has in common is seen long before any of them shows it alone.
     """
-    wholes: dict[tuple[str, str], list[tuple[_Observed, _Observed]]] = {}
+    wholes: dict[tuple[str, str], list[tuple[_Pair, _Pair]]] = {}
     for name, result in new.results.items():
         if (before := base.results.get(name)) is not None:
             for each in result.series:
@@ -70,8 +85,8 @@ def compare(base: Results, new: Results) -> Iterator[Verdict]:
                     yield _judged(name, f"{each.contender}{at}", *observed, within=within)
     for (figure, contender), parts in wholes.items():
         if len(parts) > 1:
-            was, now = (_mean(each) for each in zip(*parts, strict=True))
-            yield _judged(figure, f"{contender}, all {len(parts)}", was, now, within=None)
+            beside, alone = (_mean(each) for each in zip(*parts, strict=True))
+            yield _judged(figure, f"{contender}, all {len(parts)}", beside, alone, within=None)
 
 
 def unlike(base: Results, new: Results) -> Iterator[str]:
@@ -90,8 +105,8 @@ def unlike(base: Results, new: Results) -> Iterator[str]:
         yield f"not measured before: {', '.join(added)}"
 
 
-def _compared(before: Result, after: Result, old: Values, new: Values) -> tuple[_Observed, _Observed]:
-    """Observations of both runs, beside everybody else who is in both."""
+def _compared(before: Result, after: Result, old: Values, new: Values) -> tuple[_Pair, _Pair]:
+    """Observations of both runs: beside everybody else who is in both, and of ours alone."""
     yardsticks = [
         (theirs, mine)
         for mine in after.series
@@ -99,19 +114,23 @@ def _compared(before: Result, after: Result, old: Values, new: Values) -> tuple[
         if (theirs := before.find_exactly(mine.contender, mine.x)) is not None
     ]
     was = _observations(old, [theirs for theirs, _ in yardsticks])
-    return was, _observations(new, [mine for _, mine in yardsticks])
+    now = _observations(new, [mine for _, mine in yardsticks])
+    return _Pair(was, now), _Pair(_observations(old, []), _observations(new, []))
 
 
-def _judged(figure: str, contender: str, was: _Observed, now: _Observed, *, within: bool | None) -> Verdict:
-    if min(len(was), len(now)) < LEAST_OBSERVATIONS:
+def _judged(figure: str, contender: str, beside: _Pair, alone: _Pair, *, within: bool | None) -> Verdict:
+    if min(len(beside.was), len(beside.now)) < LEAST_OBSERVATIONS:
         return Verdict(figure, contender, math.nan, math.inf, "unclear", within)
-    change = statistics.median(now.values()) - statistics.median(was.values())
-    error = math.hypot(*(_standard_error(list(each.values())) for each in (was, now)))
-    errors = STANDARD_ERRORS_OF_WHOLE if within is None else STANDARD_ERRORS
-    noise = max(math.log1p(LEAST_CHANGE), errors * error)
+    change, error = beside.change, beside.error()
+    noise = max(math.log1p(LEAST_CHANGE), STANDARD_ERRORS * error)
     word = "same" if noise <= math.log1p(2 * LEAST_CHANGE) else "unclear"
     if abs(change) > noise:
-        word = "slower" if change > 0 else "faster"
+        # A wait that is set, as a profile's, takes longer beside others where these became quicker: what is
+        # steadier by itself than beside them has to have changed by itself as well.
+        its_error = alone.error()
+        its_change = math.copysign(1.0, change) * alone.change
+        if its_error >= error or its_change > max(math.log1p(LEAST_CHANGE), STANDARD_ERRORS * its_error):
+            word = "slower" if change > 0 else "faster"
     return Verdict(figure, contender, math.expm1(change), math.expm1(noise), word, within)
 
 
@@ -132,10 +151,14 @@ def _observations(ours: Values, others: Sequence[Values]) -> _Observed:
     return found
 
 
-def _mean(parts: Sequence[_Observed]) -> _Observed:
+def _mean(parts: Sequence[_Pair]) -> _Pair:
     """Of each process that has them all."""
-    complete = set[int].intersection(*(set(each) for each in parts))
-    return {number: statistics.fmean(each[number] for each in parts) for number in sorted(complete)}
+
+    def mean(observed: Sequence[_Observed]) -> _Observed:
+        complete = set[int].intersection(*(set(each) for each in observed))
+        return {number: statistics.fmean(each[number] for each in observed) for number in sorted(complete)}
+
+    return _Pair(mean([each.was for each in parts]), mean([each.now for each in parts]))
 
 
 def _standard_error(observations: Sequence[float]) -> float:

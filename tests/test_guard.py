@@ -78,6 +78,14 @@ class Guarded:
         """The processes that came of the worker and are alive."""
         return marked(f"MARK={self.mark}")
 
+    def wait_left(self, count: int) -> None:
+        """Wait until they are so many: of one that is just becoming another program, /proc shows no
+        environment."""
+        give_up = time.monotonic() + 20
+        while len(left := self.left()) != count:
+            assert time.monotonic() < give_up, left
+            time.sleep(0.01)
+
     def close(self) -> None:
         for pid in self.left():
             with contextlib.suppress(OSError):
@@ -312,7 +320,7 @@ def test_nothing_that_came_of_the_worker_survives_it(then: str, end: str) -> Non
         pid = one.started()
         assert one.output.readline() == "ready\n"
         if "sleep" in then:
-            assert len(one.left()) == 4
+            one.wait_left(4)
             if end == "kill":
                 os.kill(pid, signal.SIGKILL)
             else:
